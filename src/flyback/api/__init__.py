@@ -1,0 +1,1 @@
+"""Python verbs over the rooms below. `wiring` alone decides between real and rehearsed."""

@@ -1,0 +1,1 @@
+"""Policies and templates in, findings out. Never: calls a cloud."""

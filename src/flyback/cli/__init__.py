@@ -1,0 +1,1 @@
+"""Words in, `api` calls out; one thin file per verb."""

@@ -1,0 +1,1 @@
+"""Result lines in, tables and summaries out. Never: measures."""

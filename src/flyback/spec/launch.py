@@ -1,0 +1,71 @@
+"""Launch: what was asked of the cloud, written down before it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flyback.spec.job import JobSpec
+
+__all__ = ["Attempt", "Launch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try at a machine.
+
+    Args:
+        number: Counts from 1.
+        token: Client token of the request (at most 64 ASCII characters).
+        market: `spot`, `on-demand` or `local`.
+        request: The stored request, replayed verbatim.
+        instance_id: Known once the request was answered.
+        instance_type: As granted.
+        zone: Availability zone as granted.
+        launched_at: Seconds since the epoch.
+    """
+
+    number: int
+    token: str
+    market: str
+    request: Mapping[str, Any] = field(default_factory=dict)
+    instance_id: str | None = None
+    instance_type: str | None = None
+    zone: str | None = None
+    launched_at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """All that the agent and the guardian need to know of a run.
+
+    Args:
+        run_id: Also the name of its folder and its S3 prefix.
+        job: The resolved job.
+        engine: `local`, `ec2` or `batch`.
+        region: AWS region; empty on the local engine.
+        store: URL under which `runs/<run_id>/` lies: `s3://bucket` or `file:///folder`.
+        log_group: CloudWatch Logs group; empty on the local engine.
+        image_id: AMI, pinned; empty on the local engine.
+        image_parameter: SSM parameter that the AMI was read from.
+        bundle_sha256: Agent bundle; the machine runs nothing else of ours.
+        workdir_sha256: Archive of the working directory, or None.
+        created_at: Seconds since the epoch.
+        deadline: Seconds since the epoch; nothing bills past it.
+        attempts: In order; the last one is current.
+    """
+
+    run_id: str
+    job: JobSpec
+    engine: str
+    region: str
+    store: str
+    log_group: str
+    image_id: str
+    image_parameter: str
+    bundle_sha256: str
+    workdir_sha256: str | None
+    created_at: float
+    deadline: float
+    attempts: tuple[Attempt, ...] = ()

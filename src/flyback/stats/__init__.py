@@ -1,0 +1,4 @@
+"""Samples in, figures out: percentiles with bounds.
+
+Takes: sequences of numbers. Gives: figures. Never: reads a file, a clock or a cloud.
+"""
