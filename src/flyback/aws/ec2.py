@@ -1,0 +1,178 @@
+"""Machines, and what hangs on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flyback.aws.service import Service
+from flyback.errors import NotFoundError
+
+__all__ = ["GONE", "Ec2", "FleetAnswer", "FleetError", "Image", "Instance", "Subnet"]
+
+GONE = frozenset({"terminated"})
+_ENDED_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """What a launch must know of an AMI: its root device's name and least size in GiB."""
+
+    image_id: str
+    root_device: str
+    root_gib: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subnet:
+    """A subnet and its availability zone."""
+
+    subnet_id: str
+    zone: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """A machine as EC2 describes it.
+
+    Args:
+        launched_at: Seconds since the epoch.
+        ended_at: Seconds since the epoch, from StateTransitionReason; None while it runs, or where
+            EC2 gives no time.
+        reason: StateReason code (`Client.InstanceInitiatedShutdown`, …), or empty.
+    """
+
+    instance_id: str
+    instance_type: str
+    zone: str
+    state: str
+    market: str
+    launched_at: float
+    ended_at: float | None
+    reason: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetError:
+    """One failure that a fleet reports beside its answer, as a code and a sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetAnswer:
+    """What an instant fleet gave."""
+
+    fleet_id: str
+    instance_ids: tuple[str, ...]
+    errors: tuple[FleetError, ...]
+
+
+def _tags(item: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in item.get("Tags", [])}
+
+
+def _instance(item: Mapping[str, Any]) -> Instance:
+    ended = _ENDED_AT.search(item.get("StateTransitionReason", ""))
+    ended_at = None
+    if ended:
+        moment = datetime.strptime(ended[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        ended_at = moment.timestamp()
+    return Instance(
+        instance_id=item["InstanceId"],
+        instance_type=item["InstanceType"],
+        zone=item["Placement"]["AvailabilityZone"],
+        state=item["State"]["Name"],
+        market=item.get("InstanceLifecycle", "on-demand"),
+        launched_at=item["LaunchTime"].timestamp(),
+        ended_at=ended_at,
+        reason=item.get("StateReason", {}).get("Code", ""),
+        tags=_tags(item),
+    )
+
+
+class Ec2(Service):
+    """Elastic Compute Cloud."""
+
+    def image(self, image_id: str) -> Image:
+        """Root device of an AMI.
+
+        Raises:
+            NotFoundError: there is no such image.
+        """
+        found = self._call("describe_images", ImageIds=[image_id])["Images"]
+        if not found:
+            raise NotFoundError(f"no image {image_id}", where="ec2:DescribeImages")
+        root = found[0]["RootDeviceName"]
+        sizes = [
+            mapping["Ebs"].get("VolumeSize", 0)
+            for mapping in found[0].get("BlockDeviceMappings", [])
+            if mapping.get("DeviceName") == root and "Ebs" in mapping
+        ]
+        return Image(image_id=image_id, root_device=root, root_gib=max(sizes, default=0))
+
+    def subnets(self, subnet_ids: Sequence[str]) -> tuple[Subnet, ...]:
+        """Zones of subnets."""
+        found = self._call("describe_subnets", SubnetIds=list(subnet_ids))["Subnets"]
+        return tuple(
+            Subnet(subnet_id=item["SubnetId"], zone=item["AvailabilityZone"]) for item in found
+        )
+
+    def create_fleet(self, request: Mapping[str, Any], scope: str) -> FleetAnswer:
+        """Ask an instant fleet for a machine, by a stored request that carries its client token.
+
+        Failures of single pools come back in `errors`; so does the failure of all.
+        """
+        token = str(request["ClientToken"])
+        self._intend("create_fleet", token, scope)
+        answer = self._call("create_fleet", **request)
+        ids = tuple(
+            instance_id
+            for group in answer.get("Instances", [])
+            for instance_id in group.get("InstanceIds", [])
+        )
+        self._made("create_fleet", token, scope, *ids)
+        errors = tuple(
+            FleetError(code=item.get("ErrorCode", ""), message=item.get("ErrorMessage", ""))
+            for item in answer.get("Errors", [])
+        )
+        return FleetAnswer(fleet_id=answer.get("FleetId", ""), instance_ids=ids, errors=errors)
+
+    def instance(self, instance_id: str) -> Instance | None:
+        """A machine; None where EC2 has forgotten it (about an hour after its end)."""
+        try:
+            answer = self._call("describe_instances", InstanceIds=[instance_id])
+        except NotFoundError:
+            return None
+        for reservation in answer["Reservations"]:
+            for item in reservation["Instances"]:
+                return _instance(item)
+        return None
+
+    def instances(self, tag: str, value: str = "*") -> tuple[Instance, ...]:
+        """All machines with a tag, gone ones included while EC2 remembers them."""
+        filters = [{"Name": f"tag:{tag}", "Values": [value]}]
+        found = self._pages("describe_instances", "Reservations", Filters=filters)
+        return tuple(_instance(item) for group in found for item in group["Instances"])
+
+    def volumes(self, tag: str, value: str = "*") -> tuple[str, ...]:
+        """Volumes with a tag."""
+        filters = [{"Name": f"tag:{tag}", "Values": [value]}]
+        found = self._pages("describe_volumes", "Volumes", Filters=filters)
+        return tuple(item["VolumeId"] for item in found)
+
+    def interfaces(self, tag: str, value: str = "*") -> tuple[str, ...]:
+        """Network interfaces with a tag."""
+        filters = [{"Name": f"tag:{tag}", "Values": [value]}]
+        found = self._pages("describe_network_interfaces", "NetworkInterfaces", Filters=filters)
+        return tuple(item["NetworkInterfaceId"] for item in found)
+
+    def terminate(self, instance_ids: Sequence[str]) -> None:
+        """Terminate machines; ones that are gone already do not matter."""
+        if instance_ids:
+            self._call("terminate_instances", InstanceIds=list(instance_ids))

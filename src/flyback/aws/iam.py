@@ -1,0 +1,29 @@
+"""The one role that `up` makes outside its stack."""
+
+from __future__ import annotations
+
+from flyback.aws.service import Service
+from flyback.errors import NotFoundError
+
+__all__ = ["SPOT_ROLE", "Iam"]
+
+SPOT_ROLE = "AWSServiceRoleForEC2Spot"
+_SPOT_SERVICE = "spot.amazonaws.com"
+
+
+class Iam(Service):
+    """Identity and Access Management."""
+
+    def has_spot_role(self) -> bool:
+        """Whether the account has EC2 Spot's service-linked role."""
+        try:
+            self._call("get_role", RoleName=SPOT_ROLE)
+        except NotFoundError:
+            return False
+        return True
+
+    def create_spot_role(self) -> None:
+        """Create EC2 Spot's service-linked role; fresh accounts lack it."""
+        self._intend("create_service_linked_role", SPOT_ROLE, "account")
+        self._call("create_service_linked_role", AWSServiceName=_SPOT_SERVICE)
+        self._made("create_service_linked_role", SPOT_ROLE, "account", SPOT_ROLE)

@@ -1,0 +1,56 @@
+"""Buckets as things that exist or not; their objects are the store's business."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from flyback.aws.service import Service
+from flyback.errors import NotFoundError, ServiceError
+
+__all__ = ["Buckets"]
+
+_DELETE_BATCH = 1000  # DeleteObjects takes at most 1,000 keys (S3 API reference)
+
+
+class Buckets(Service):
+    """Simple Storage Service."""
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """The account's buckets whose names begin with `prefix`."""
+        found = self._call("list_buckets").get("Buckets", [])
+        return tuple(item["Name"] for item in found if item["Name"].startswith(prefix))
+
+    def object_versions(self, bucket: str) -> int:
+        """How many versions and delete markers a bucket holds; 0 where there is no bucket."""
+        try:
+            return sum(1 for _ in self._versions(bucket))
+        except NotFoundError:
+            return 0
+
+    def purge(self, bucket: str) -> int:
+        """Delete every version of every object; the number deleted.
+
+        Raises:
+            ServiceError: some object could not be deleted; the message names the first.
+        """
+        deleted = 0
+        versions = self._versions(bucket)
+        while batch := list(islice(versions, _DELETE_BATCH)):
+            answer = self._call(
+                "delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True}
+            )
+            for failed in answer.get("Errors", []):
+                raise ServiceError(
+                    f"{failed['Key']}: {failed['Code']}: {failed['Message']}",
+                    where=f"s3://{bucket}",
+                    code=failed["Code"],
+                )
+            deleted += len(batch)
+        return deleted
+
+    def _versions(self, bucket: str) -> Iterator[dict[str, Any]]:
+        for kind in ("Versions", "DeleteMarkers"):
+            for item in self._pages("list_object_versions", kind, Bucket=bucket):
+                yield {"Key": item["Key"], "VersionId": item["VersionId"]}

@@ -1,0 +1,130 @@
+"""One account and region: credentials and endpoint in, typed services out."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from flyback.aws.cloudformation import CloudFormation
+from flyback.aws.ec2 import Ec2
+from flyback.aws.errors import translated
+from flyback.aws.iam import Iam
+from flyback.aws.ledger import Ledger, NoLedger
+from flyback.aws.logs import Logs
+from flyback.aws.s3 import Buckets
+from flyback.aws.ssm import Parameters
+from flyback.aws.sts import Identity, Sts
+from flyback.aws.tagging import Tagging
+
+__all__ = ["Access", "Session"]
+
+_ATTEMPTS = 5  # botocore's standard mode backs off exponentially between them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """How to reach an account. All None: boto3's own chain (environment, profile, IMDS).
+
+    Only this differs between real and rehearsed.
+    """
+
+    region: str | None = None
+    profile: str | None = None
+    endpoint: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+    session_token: str | None = None
+
+
+class Session:
+    """Typed services of one account and region; clients are made when first used.
+
+    Args:
+        access: Region, credentials and endpoint.
+        ledger: Where create calls are written down; without one, creating is a bug.
+    """
+
+    def __init__(self, access: Access | None = None, ledger: Ledger | None = None) -> None:
+        self._access = access or Access()
+        self._ledger: Ledger = ledger or NoLedger()
+        self._lock = threading.Lock()
+        self._clients: dict[str, Any] = {}
+        self.calls: Counter[tuple[str, str]] = Counter()
+
+    @functools.cached_property
+    def region(self) -> str:
+        """The region that calls go to."""
+        with translated("region"):
+            return str(self.client("sts").meta.region_name)
+
+    @functools.cached_property
+    def identity(self) -> Identity:
+        """Who we are; one call, kept."""
+        return Sts(self.client("sts"), self._ledger).identity()
+
+    @property
+    def cloudformation(self) -> CloudFormation:
+        return CloudFormation(self.client("cloudformation"), self._ledger)
+
+    @property
+    def ec2(self) -> Ec2:
+        return Ec2(self.client("ec2"), self._ledger)
+
+    @property
+    def iam(self) -> Iam:
+        return Iam(self.client("iam"), self._ledger)
+
+    @property
+    def logs(self) -> Logs:
+        return Logs(self.client("logs"), self._ledger)
+
+    @property
+    def buckets(self) -> Buckets:
+        return Buckets(self.client("s3"), self._ledger)
+
+    @property
+    def parameters(self) -> Parameters:
+        return Parameters(self.client("ssm"), self._ledger)
+
+    @property
+    def tagging(self) -> Tagging:
+        return Tagging(self.client("resourcegroupstaggingapi"), self._ledger)
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of a service; for the store, and for the classes here."""
+        with self._lock:  # boto3 sessions are not safe to share while clients are made
+            if service not in self._clients:
+                with translated(service):
+                    self._clients[service] = self._make(service)
+        return self._clients[service]
+
+    def _make(self, service: str) -> Any:
+        from botocore.config import Config
+
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            user_agent_extra="flyback",
+            max_pool_connections=32,
+        )
+        client = self._boto.client(service, endpoint_url=self._access.endpoint, config=config)
+        client.meta.events.register(f"before-call.{service}", self._count)
+        return client
+
+    @functools.cached_property
+    def _boto(self) -> Any:
+        import boto3
+
+        access = self._access
+        return boto3.Session(
+            aws_access_key_id=access.access_key,
+            aws_secret_access_key=access.secret_key,
+            aws_session_token=access.session_token,
+            region_name=access.region,
+            profile_name=access.profile,
+        )
+
+    def _count(self, model: Any, **_: Any) -> None:
+        self.calls[(model.service_model.service_name, model.name)] += 1

@@ -1,0 +1,26 @@
+"""Who signs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flyback.aws.service import Service
+
+__all__ = ["Identity", "Sts"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Account (twelve digits) and ARN of the caller."""
+
+    account: str
+    arn: str
+
+
+class Sts(Service):
+    """Security Token Service."""
+
+    def identity(self) -> Identity:
+        """Ask who the credentials belong to."""
+        answer = self._call("get_caller_identity")
+        return Identity(answer["Account"], answer["Arn"])
