@@ -103,16 +103,8 @@ def _decode(kind: Any, data: Any, at: str) -> Any:
         if data not in get_args(kind):
             raise ValueError(f"{at}: {data!r} is none of {', '.join(map(repr, get_args(kind)))}")
         return data
-    if origin is tuple:
-        if not isinstance(data, Sequence) or isinstance(data, str):
-            raise ValueError(f"{at}: a list is expected")
-        item = get_args(kind)[0]
-        return tuple(_decode(item, value, f"{at}[{i}]") for i, value in enumerate(data))
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(data, Mapping):
-            raise ValueError(f"{at}: a mapping is expected")
-        value_kind = get_args(kind)[1]
-        return {str(k): _decode(value_kind, v, f"{at}.{k}") for k, v in data.items()}
+    if origin is not None:
+        return _decode_container(kind, data, at)
     if dataclasses.is_dataclass(kind):
         return _decode_dataclass(kind, data, at)
     return _decode_scalar(kind, data, at)
@@ -133,9 +125,24 @@ def _decode_union(kind: Any, data: Any, at: str) -> Any:
     raise ValueError("; ".join(problems))
 
 
+def _decode_container(kind: Any, data: Any, at: str) -> Any:
+    if get_origin(kind) is tuple:
+        if not isinstance(data, Sequence) or isinstance(data, str):
+            raise ValueError(f"{at}: a list is expected")
+        item = get_args(kind)[0]
+        return tuple(_decode(item, value, f"{at}[{i}]") for i, value in enumerate(data))
+    value_kind = get_args(kind)[1]
+    return {str(k): _decode(value_kind, v, f"{at}.{k}") for k, v in _mapping(data, at).items()}
+
+
+def _mapping(data: Any, at: str) -> Mapping[Any, Any]:
+    if isinstance(data, Mapping):
+        return data
+    raise ValueError(f"{at}: a mapping is expected")
+
+
 def _decode_dataclass(kind: Any, data: Any, at: str) -> Any:
-    if not isinstance(data, Mapping):
-        raise ValueError(f"{at}: a mapping is expected")
+    data = _mapping(data, at)
     hints = _hints(kind)
     names = {f.name for f in dataclasses.fields(kind)}
     unknown = sorted(set(data) - names)

@@ -16,7 +16,7 @@ class CostLine:
         quantity: In `unit`.
         unit: Hours, GB-months, GB, thousand requests, …
         unit_usd: Price of one unit.
-        usd: quantity × unit_usd.
+        usd: `quantity` times `unit_usd`.
         source: Where the price comes from, with its date.
     """
 
