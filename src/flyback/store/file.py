@@ -22,7 +22,7 @@ class FileStore:
         self.url = self.root.as_uri()
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
-        target = self._path(key)
+        target = self.path(key)
         temporary = self._temporary(target)
         try:
             temporary.write_bytes(data)
@@ -33,7 +33,7 @@ class FileStore:
             temporary.unlink(missing_ok=True)
 
     def put_file(self, key: str, path: Path) -> None:
-        target = self._path(key)
+        target = self.path(key)
         temporary = self._temporary(target)
         try:
             shutil.copyfile(path, temporary)
@@ -44,14 +44,14 @@ class FileStore:
             temporary.unlink(missing_ok=True)
 
     def get(self, key: str) -> bytes:
-        path = self._path(key)
+        path = self.path(key)
         try:
             return path.read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise NotFoundError("no such object", where=f"{path}") from error
 
     def get_file(self, key: str, path: Path) -> None:
-        source = self._path(key)
+        source = self.path(key)
         if not source.is_file():
             raise NotFoundError("no such object", where=f"{source}")
         temporary = self._temporary(path)
@@ -73,7 +73,12 @@ class FileStore:
                     found.append(StoredObject(key, path.stat().st_size))
         yield from sorted(found, key=lambda item: item.key)
 
-    def _path(self, key: str) -> Path:
+    def path(self, key: str) -> Path:
+        """The file of a key.
+
+        Raises:
+            UserError: the key leads out of the store's folder.
+        """
         path = self.root / key
         if not path.resolve().is_relative_to(self.root) or key.endswith("/"):
             raise UserError(f"the key {key!r} leaves its folder", where=self.url)

@@ -1,0 +1,182 @@
+"""The certificate: four independent sources are asked, and all must say that nothing is left.
+
+The ledger knows what was intended, the stack what CloudFormation made, the tags what carries our
+name, and the sweep what looks like ours by kind and name. A thing counts as gone only in a terminal
+state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from flyback.aws.cloudformation import StackResource
+from flyback.aws.ec2 import GONE, Instance
+from flyback.aws.iam import SPOT_ROLE
+from flyback.aws.ledger import FileLedger
+from flyback.aws.session import Session
+from flyback.launch.fleet import RUN_TAG
+from flyback.spec.certificate import Certificate, Check, Leftover
+from flyback.spec.clock import Clock
+
+__all__ = ["certify_account", "certify_run"]
+
+_SPOT_EXCEPTION = (
+    f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
+)
+
+
+def certify_run(session: Session, run_id: str, ledger: FileLedger, clock: Clock) -> Certificate:
+    """Prove that nothing of one run bills any more; the stack stays."""
+    checks = [
+        _ledger_check(session, ledger, run_id),
+        *_machine_checks(session, run_id, "tags"),
+        _tagging_check(session, RUN_TAG, run_id),
+    ]
+    return _certificate(session, run_id, checks, clock, exceptions=())
+
+
+def certify_account(
+    session: Session, name: str, stack_id: str | None, ledger: FileLedger, clock: Clock
+) -> Certificate:
+    """Prove that nothing of the deployment `name` is left in the account and region."""
+    checks = [
+        _ledger_check(session, ledger, None),
+        *([_stack_check(session, stack_id)] if stack_id else []),
+        _tagging_check(session, "Project", name),
+        *_machine_checks(session, "*", "sweep"),
+        _check("sweep", "s3", f"ListBuckets {name}-*", session.buckets.names(f"{name}-")),
+        _check("sweep", "logs", f"DescribeLogGroups /{name}/", session.logs.groups(f"/{name}/")),
+    ]
+    exceptions = (_SPOT_EXCEPTION,) if session.iam.has_spot_role() else ()
+    return _certificate(session, "account", checks, clock, exceptions=exceptions)
+
+
+def _certificate(
+    session: Session,
+    scope: str,
+    checks: Sequence[Check],
+    clock: Clock,
+    *,
+    exceptions: tuple[str, ...],
+) -> Certificate:
+    leftovers = {
+        identifier: _leftover(check.service, identifier)
+        for check in checks
+        for identifier in check.left
+    }
+    return Certificate(
+        scope=scope,
+        account=session.identity.account,
+        region=session.region,
+        at=clock.now(),
+        checks=tuple(checks),
+        leftovers=tuple(leftovers[key] for key in sorted(leftovers)),
+        exceptions=exceptions,
+        clean=not leftovers,
+    )
+
+
+def _check(source: str, service: str, question: str, left: Iterable[str], seen: int = 0) -> Check:
+    remaining = tuple(sorted(left))
+    return Check(
+        source=source,  # type: ignore[arg-type]  # one of the four literals, at every call here
+        service=service,
+        question=question,
+        seen=max(seen, len(remaining)),
+        left=remaining,
+    )
+
+
+def _ledger_check(session: Session, ledger: FileLedger, run_id: str | None) -> Check:
+    """Ask for each thing that a create call was made for."""
+    made = {
+        identifier
+        for entry in ledger.entries()
+        if run_id is None or entry.scope == run_id
+        for identifier in entry.made
+    }
+    left = []
+    for identifier in sorted(made):
+        if identifier.startswith("i-"):
+            instance = session.ec2.instance(identifier)
+            if instance is not None and instance.state not in GONE:
+                left.append(identifier)
+        elif ":stack/" in identifier:
+            stack = session.cloudformation.describe(identifier)
+            if stack is not None and stack.status != "DELETE_COMPLETE":
+                left.append(identifier)
+    question = f"each of {len(made)} things made" + (f" for {run_id}" if run_id else "")
+    return _check("ledger", "ledger", question, left, len(made))
+
+
+def _stack_check(session: Session, stack_id: str) -> Check:
+    resources: tuple[StackResource, ...] = ()
+    if session.cloudformation.describe(stack_id) is not None:
+        resources = session.cloudformation.resources(stack_id)
+    left = [
+        f"{item.kind} {item.physical_id}" for item in resources if item.status != "DELETE_COMPLETE"
+    ]
+    return _check("stack", "cloudformation", f"ListStackResources {stack_id}", left, len(resources))
+
+
+def _machine_checks(session: Session, run_id: str, source: str) -> list[Check]:
+    """Machines, their disks and their interfaces."""
+    instances = session.ec2.instances(RUN_TAG, run_id)
+    filters = f"tag:{RUN_TAG}={run_id}"
+    return [
+        _check(
+            source,
+            "ec2",
+            f"DescribeInstances {filters}",
+            (item.instance_id for item in instances if _lingers(item)),
+            len(instances),
+        ),
+        _check(source, "ec2", f"DescribeVolumes {filters}", session.ec2.volumes(RUN_TAG, run_id)),
+        _check(
+            source,
+            "ec2",
+            f"DescribeNetworkInterfaces {filters}",
+            session.ec2.interfaces(RUN_TAG, run_id),
+        ),
+    ]
+
+
+def _lingers(instance: Instance) -> bool:
+    return instance.state not in GONE
+
+
+def _tagging_check(session: Session, key: str, value: str) -> Check:
+    """What the tagging API names; it remembers terminated machines, so each is looked up."""
+    arns = session.tagging.arns(key, value)
+    left = []
+    for arn in arns:
+        if ":instance/" in arn:
+            instance = session.ec2.instance(arn.rsplit("/", 1)[1])
+            if instance is None or not _lingers(instance):
+                continue
+        left.append(arn)
+    return _check("tags", "tagging", f"GetResources {key}={value}", left, len(arns))
+
+
+def _leftover(service: str, identifier: str) -> Leftover:
+    kind, remedy = "resource", "open it in the console and delete it"
+    for prefix, name, command in _REMEDIES:
+        if identifier.startswith(prefix):
+            kind, remedy = name, command.format(identifier)
+            break
+    else:
+        if service == "s3":
+            kind, remedy = "bucket", f"aws s3 rb --force s3://{identifier}"
+        elif service == "logs":
+            kind = "log group"
+            remedy = f"aws logs delete-log-group --log-group-name {identifier}"
+        elif ":stack/" in identifier:
+            kind, remedy = "stack", f"aws cloudformation delete-stack --stack-name {identifier}"
+    return Leftover(service=service, kind=kind, identifier=identifier, remedy=remedy)
+
+
+_REMEDIES = (
+    ("i-", "instance", "aws ec2 terminate-instances --instance-ids {}"),
+    ("vol-", "volume", "aws ec2 delete-volume --volume-id {}"),
+    ("eni-", "network interface", "aws ec2 delete-network-interface --network-interface-id {}"),
+)

@@ -1,0 +1,83 @@
+"""What `flyback up` left in the account, as the other stages need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flyback.aws.cloudformation import StackFacts
+from flyback.aws.session import Session
+from flyback.errors import NotDeployedError
+
+__all__ = ["READY", "Deployment", "find", "stack_name"]
+
+READY = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"})
+
+
+def stack_name(name: str) -> str:
+    """The core stack of the deployment called `name`."""
+    return f"{name}-core"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Outputs of the core stack.
+
+    Args:
+        stack_id: CloudFormation's id; names the stack even after it is deleted.
+        bucket: Holds runs, bundles and working directories.
+        data_bucket: The user's data sets.
+    """
+
+    name: str
+    stack_id: str
+    bucket: str
+    data_bucket: str
+    log_group: str
+    launch_template: str
+    launch_template_version: str
+    subnets: tuple[str, ...]
+    tags: dict[str, str]
+
+    @property
+    def store_url(self) -> str:
+        """Where runs lie."""
+        return f"s3://{self.bucket}"
+
+    @classmethod
+    def from_stack(cls, name: str, stack: StackFacts) -> Deployment:
+        """Read the outputs of the core stack."""
+        outputs = stack.outputs
+        return cls(
+            name=name,
+            stack_id=stack.stack_id,
+            bucket=outputs["OutputsBucketName"],
+            data_bucket=outputs["DataBucketName"],
+            log_group=outputs["LogGroupName"],
+            launch_template=outputs["LaunchTemplateId"],
+            launch_template_version=outputs["LaunchTemplateVersion"],
+            subnets=tuple(outputs["SubnetIds"].split(",")),
+            tags=dict(stack.tags),
+        )
+
+
+def find(session: Session, name: str) -> Deployment:
+    """The deployment in this account and region.
+
+    Raises:
+        NotDeployedError: there is none, or it is not in a usable state.
+    """
+    stack = session.cloudformation.describe(stack_name(name))
+    where = f"account {session.identity.account}, region {session.region}"
+    if stack is None:
+        raise NotDeployedError(
+            f"no flyback stack {stack_name(name)!r}",
+            where=where,
+            remedy="run `flyback up` first",
+        )
+    if stack.status not in READY:
+        raise NotDeployedError(
+            f"the stack {stack_name(name)!r} is in state {stack.status}",
+            where=where,
+            remedy="run `flyback up` again; it continues from there",
+        )
+    return Deployment.from_stack(name, stack)

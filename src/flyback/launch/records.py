@@ -1,0 +1,91 @@
+"""A run's files, written under the same names to the folder here and to the bucket."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from flyback.errors import ConflictError, NotFoundError
+from flyback.spec.codec import encode, loads
+from flyback.spec.event import Event, Marker
+from flyback.spec.launch import Launch
+from flyback.spec.paths import RunPaths
+from flyback.spec.result import Result
+from flyback.store.protocol import Store
+
+__all__ = ["Records"]
+
+T = TypeVar("T")
+
+
+class Records:
+    """Reads and writes one run's files.
+
+    Args:
+        run_id: The run.
+        local: Root of all local state; the run lies under `runs/<run_id>`.
+        remote: The bucket; the same store as `local` on the local engine.
+    """
+
+    def __init__(self, run_id: str, local: Store, remote: Store) -> None:
+        self.paths = RunPaths(run_id)
+        self.local = local
+        self.remote = remote
+
+    def write(self, key: str, noun: Any, *, if_absent: bool = False) -> None:
+        """Write a noun to both places."""
+        data = (json.dumps(encode(noun), indent=2, allow_nan=False) + "\n").encode()
+        for store in self._stores():
+            store.put(key, data, if_absent=if_absent)
+
+    def read(self, kind: type[T], key: str) -> T | None:
+        """A noun from the bucket, or None where it is not there yet."""
+        try:
+            return loads(kind, self.remote.get(key))
+        except NotFoundError:
+            return None
+
+    def marker(self) -> Marker | None:
+        """The run's terminal marker, or None while it runs."""
+        return self.read(Marker, self.paths.marker)
+
+    def declare(self, marker: Marker) -> Marker:
+        """Write the terminal marker where nobody has; the one that stands."""
+        attempt = self.paths.attempt(marker.attempt)
+        for key in (attempt.marker, self.paths.marker):
+            data = (json.dumps(encode(marker), indent=2) + "\n").encode()
+            try:
+                self.remote.put(key, data, if_absent=True)
+            except ConflictError:
+                continue
+        return self.marker() or marker
+
+    def launch(self) -> Launch | None:
+        """What was launched."""
+        return self.read(Launch, self.paths.launch)
+
+    def events(self, attempt: int) -> tuple[Event, ...]:
+        """What happened so far in an attempt."""
+        try:
+            data = self.remote.get(self.paths.attempt(attempt).events)
+        except NotFoundError:
+            return ()
+        return tuple(loads(Event, line) for line in data.splitlines() if line.strip())
+
+    def results(self) -> tuple[Result, ...]:
+        """Result lines, from the folder here where the run was collected, else from the bucket."""
+        for store in (self.local, self.remote):
+            try:
+                data = store.get(self.paths.results)
+            except NotFoundError:
+                continue
+            return tuple(loads(Result, line) for line in data.splitlines() if line.strip())
+        return ()
+
+    def stored_bytes(self) -> tuple[int, int]:
+        """Number of objects and of bytes under the run's prefix in the bucket."""
+        sizes = [item.size for item in self.remote.list(f"{self.paths.prefix}/")]
+        return len(sizes), sum(sizes)
+
+    def _stores(self) -> tuple[Store, ...]:
+        return (self.local,) if self.local is self.remote else (self.remote, self.local)

@@ -1,0 +1,118 @@
+"""`down`: machines first, then what the buckets hold, then the stack; then the proof."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flyback.aws.ec2 import GONE
+from flyback.aws.session import Session
+from flyback.errors import LeftoversError
+from flyback.launch.deployment import stack_name
+from flyback.launch.fleet import RUN_TAG
+from flyback.launch.progress import Report, silent
+from flyback.launch.stack import follow
+from flyback.spec.clock import Clock
+
+__all__ = ["Kept", "down", "terminate_and_wait"]
+
+_POLL_S = 5.0
+_PATIENCE_S = 900.0
+_BUCKET = "AWS::S3::Bucket"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What `down` left on purpose."""
+
+    buckets: tuple[str, ...] = ()
+
+
+def down(
+    session: Session, name: str, clock: Clock, *, keep_data: bool = False, report: Report = silent
+) -> str | None:
+    """Remove the deployment.
+
+    Args:
+        session: Account and region.
+        name: The deployment's.
+        clock: For waiting.
+        keep_data: Leave buckets that hold objects.
+        report: Told each step.
+
+    Returns:
+        Id of the stack that was removed, or None where there was none.
+
+    Raises:
+        LeftoversError: CloudFormation could not delete something.
+    """
+    terminate_and_wait(session, _running(session), clock, report)
+    stack = session.cloudformation.describe(stack_name(name))
+    if stack is None:
+        report("teardown", f"there is no stack {stack_name(name)}")
+        return None
+    full = _empty_buckets(session, stack.stack_id, keep_data=keep_data, report=report)
+    report("teardown", f"deleting the stack {stack.name}")
+    session.cloudformation.delete(stack.stack_id)
+    status = follow(session, stack.stack_id, clock, report)
+    if status == "DELETE_FAILED" and full:
+        report("teardown", f"keeping the data in {', '.join(sorted(full.values()))}")
+        session.cloudformation.delete(stack.stack_id, keep=tuple(sorted(full)))
+        status = follow(session, stack.stack_id, clock, report)
+    if status not in {"", "DELETE_COMPLETE"}:
+        raise LeftoversError(
+            f"the stack is in state {status}",
+            where=stack.name,
+            remedy="run `flyback down` again; the events above say what holds it",
+        )
+    return stack.stack_id
+
+
+def terminate_and_wait(
+    session: Session, instance_ids: tuple[str, ...], clock: Clock, report: Report = silent
+) -> None:
+    """End machines and see them ended.
+
+    Raises:
+        LeftoversError: a machine is not terminated after 15 minutes.
+    """
+    if not instance_ids:
+        return
+    report("teardown", f"terminating {', '.join(instance_ids)}")
+    session.ec2.terminate(instance_ids)
+    give_up = clock.now() + _PATIENCE_S
+    waiting = set(instance_ids)
+    while waiting:
+        for instance_id in sorted(waiting):
+            instance = session.ec2.instance(instance_id)
+            if instance is None or instance.state in GONE:
+                waiting.discard(instance_id)
+        if waiting and clock.now() > give_up:
+            raise LeftoversError(
+                f"still not terminated: {', '.join(sorted(waiting))}",
+                where="ec2:TerminateInstances",
+                remedy=f"aws ec2 terminate-instances --instance-ids {' '.join(sorted(waiting))}",
+            )
+        if waiting:
+            clock.sleep(_POLL_S)
+
+
+def _running(session: Session) -> tuple[str, ...]:
+    found = session.ec2.instances(RUN_TAG)
+    return tuple(item.instance_id for item in found if item.state not in GONE)
+
+
+def _empty_buckets(
+    session: Session, stack_id: str, *, keep_data: bool, report: Report
+) -> dict[str, str]:
+    """Purge the stack's buckets; those kept because they hold objects, by logical id."""
+    full = {}
+    for resource in session.cloudformation.resources(stack_id):
+        if resource.kind != _BUCKET or not resource.physical_id:
+            continue
+        count = session.buckets.object_versions(resource.physical_id)
+        if count and keep_data:
+            full[resource.logical_id] = resource.physical_id
+        elif count:
+            report("teardown", f"deleting {count} object versions in {resource.physical_id}")
+            session.buckets.purge(resource.physical_id)
+    return full

@@ -1,0 +1,128 @@
+"""Wait for a run's end, telling what happens on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from flyback.aws.ec2 import GONE, Instance
+from flyback.aws.session import Session
+from flyback.launch.local import is_alive
+from flyback.launch.progress import Report
+from flyback.launch.records import Records
+from flyback.spec.clock import Clock
+from flyback.spec.event import Event, Marker
+from flyback.spec.launch import Launch
+
+__all__ = ["cloud_log", "local_log", "watch_cloud", "watch_local"]
+
+_CLOUD_POLL_S = 5.0
+_LOCAL_POLL_S = 0.1
+_BORING = frozenset({"heartbeat"})
+
+
+def watch_cloud(
+    session: Session, launch: Launch, records: Records, clock: Clock, report: Report
+) -> Marker:
+    """Wait until the run has its marker and its machine is terminated.
+
+    A machine that ends without a marker is given one here: FAILURE, reason `lost`.
+    """
+    attempt = launch.attempts[-1]
+    teller = _Teller(records, attempt.number, report)
+    state = ""
+    while True:
+        marker = records.marker()
+        instance = session.ec2.instance(attempt.instance_id or "")
+        if instance is not None and instance.state != state:
+            state = instance.state
+            report("run", f"{instance.instance_id} is {state}")
+        teller.tell()
+        if instance is None or instance.state in GONE:
+            return marker or records.marker() or records.declare(_lost(launch, instance, clock))
+        clock.sleep(_CLOUD_POLL_S)
+
+
+def watch_local(
+    home: Path, launch: Launch, records: Records, clock: Clock, report: Report
+) -> Marker:
+    """Wait until the run has its marker."""
+    teller = _Teller(records, 1, report)
+    while True:
+        alive = is_alive(home, launch.run_id)
+        marker = records.marker()
+        teller.tell()
+        if marker is not None and not alive:
+            return marker
+        if not alive:
+            return records.declare(_lost(launch, None, clock))
+        clock.sleep(_LOCAL_POLL_S)
+
+
+def cloud_log(
+    session: Session, launch: Launch, clock: Clock, *, follow: bool, ended: Callable[[], bool]
+) -> Iterator[str]:
+    """Lines of the run's log stream, as they come where `follow` is set."""
+    stream, token = f"ec2-{launch.run_id}", None
+    while True:
+        last = not follow or ended()
+        page = session.logs.page(launch.log_group, stream, token)
+        yield from page.lines
+        if page.lines:
+            token = page.token
+            continue
+        if last:
+            return
+        clock.sleep(_CLOUD_POLL_S)
+
+
+def local_log(
+    records: Records, clock: Clock, *, follow: bool, ended: Callable[[], bool]
+) -> Iterator[str]:
+    """Lines of the log in the run folder, as they come where `follow` is set."""
+    told = 0
+    key = records.paths.attempt(1).log
+    while True:
+        last = not follow or ended()
+        found = [item for item in records.local.list(key) if item.key == key]
+        lines = records.local.get(key).decode("utf-8", "replace").splitlines() if found else []
+        yield from lines[told:]
+        told = max(told, len(lines))
+        if last:
+            return
+        clock.sleep(_LOCAL_POLL_S)
+
+
+class _Teller:
+    """Reports each event of an attempt once."""
+
+    def __init__(self, records: Records, attempt: int, report: Report) -> None:
+        self._records = records
+        self._attempt = attempt
+        self._report = report
+        self._told = 0
+
+    def tell(self) -> None:
+        events = self._records.events(self._attempt)
+        for event in events[self._told :]:
+            if event.kind not in _BORING:
+                self._report("run", _sentence(event))
+        self._told = len(events)
+
+
+def _sentence(event: Event) -> str:
+    detail = ", ".join(f"{key} {value}" for key, value in event.detail.items())
+    return f"{event.kind}: {detail}" if detail else event.kind
+
+
+def _lost(launch: Launch, instance: Instance | None, clock: Clock) -> Marker:
+    why = f" ({instance.reason})" if instance is not None and instance.reason else ""
+    return Marker(
+        run_id=launch.run_id,
+        attempt=launch.attempts[-1].number,
+        kind="FAILURE",
+        exit_code=None,
+        reason="lost",
+        log_tail=f"the machine ended without a word{why}",
+        at=clock.now(),
+    )
