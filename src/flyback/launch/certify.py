@@ -14,6 +14,7 @@ from flyback.aws.ec2 import GONE, Instance
 from flyback.aws.iam import SPOT_ROLE
 from flyback.aws.ledger import FileLedger
 from flyback.aws.session import Session
+from flyback.launch.deployment import NAME_TAG
 from flyback.launch.fleet import RUN_TAG
 from flyback.spec.certificate import Certificate, Check, Leftover
 from flyback.spec.clock import Clock
@@ -42,7 +43,7 @@ def certify_account(
     checks = [
         _ledger_check(session, ledger, None),
         *([_stack_check(session, stack_id)] if stack_id else []),
-        _tagging_check(session, "Project", name),
+        _tagging_check(session, NAME_TAG, name),
         *_machine_checks(session, "*", "sweep"),
         _check("sweep", "s3", f"ListBuckets {name}-*", session.buckets.names(f"{name}-")),
         _check("sweep", "logs", f"DescribeLogGroups /{name}/", session.logs.groups(f"/{name}/")),

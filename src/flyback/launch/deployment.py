@@ -8,7 +8,9 @@ from flyback.aws.cloudformation import StackFacts
 from flyback.aws.session import Session
 from flyback.errors import NotDeployedError
 
-__all__ = ["READY", "Deployment", "find", "stack_name"]
+__all__ = ["NAME_TAG", "READY", "Deployment", "find", "stack_name"]
+
+NAME_TAG = "flyback:name"  # on everything that flyback creates; its value is the deployment's name
 
 READY = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"})
 

@@ -51,8 +51,11 @@ class Ec2Executor:
         deployment: Deployment,
         clock: Clock,
         report: Report,
+        *,
+        rehearsed: bool = False,
     ) -> None:
         self._session = session
+        self._rehearsed = rehearsed
         self._deployment = deployment
         self._clock = clock
         self._report = report
@@ -84,6 +87,7 @@ class Ec2Executor:
             workdir_sha256=payload.archive.sha256 if payload.archive else None,
             created_at=now,
             deadline=float(int(now + plan.deadline_hours * 3600)),
+            rehearsed=self._rehearsed,
         )
         _request(plan, launch, site)  # an impossible one is refused before anything is stored
         self._send(payload, records.remote)

@@ -54,6 +54,7 @@ class Launch:
         created_at: Seconds since the epoch.
         deadline: Seconds since the epoch; nothing bills past it.
         attempts: In order; the last one is current.
+        rehearsed: Whether the account is an emulated one.
     """
 
     run_id: str
@@ -69,3 +70,4 @@ class Launch:
     created_at: float
     deadline: float
     attempts: tuple[Attempt, ...] = ()
+    rehearsed: bool = False

@@ -1,0 +1,84 @@
+"""A job as the verbs take it: loaded, checked against its workload, with its files at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flyback.errors import UserError
+from flyback.launch.archive import Archive, pack
+from flyback.spec.job import Engine, JobSpec
+from flyback.spec.load import load_job
+
+__all__ = ["Prepared", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked job and the folder that its paths are relative to."""
+
+    job: JobSpec
+    folder: Path
+
+    def archive(self) -> Archive | None:
+        """The working directory and the inputs that lie on this machine."""
+        workdir = self.folder / self.job.workdir if self.job.workdir else None
+        extra = {
+            item.path: self.folder / item.source
+            for item in self.job.inputs
+            if "://" not in item.source
+        }
+        if self.job.requirements:
+            extra[self.job.requirements] = self.folder / self.job.requirements
+        return pack(workdir, extra)
+
+
+def prepare(
+    job: str | Path | JobSpec,
+    *,
+    overrides: Sequence[str] = (),
+    preset: str | None = None,
+    engine: Engine | None = None,
+) -> Prepared:
+    """Load and check a job; nothing is created.
+
+    Raises:
+        JobFileError: with file:line, what is wrong and what to write instead.
+        UserError: an input is missing or not readable as what it should be.
+    """
+    from flyback.workloads import registry
+
+    if isinstance(job, JobSpec):
+        if overrides or preset:
+            raise UserError("overrides and presets apply to job files", where="job")
+        prepared = Prepared(job, Path.cwd())
+    else:
+        loaded = load_job(
+            Path(job),
+            overrides=overrides,
+            preset=preset,
+            check_parameters=registry.check_parameters,
+            workload_presets=registry.presets,
+        )
+        prepared = Prepared(loaded.job, loaded.folder)
+    if engine is not None:
+        prepared = dataclasses.replace(
+            prepared, job=dataclasses.replace(prepared.job, engine=engine)
+        )
+    if prepared.job.workload:
+        _check_files(prepared, registry)
+    return prepared
+
+
+def _check_files(prepared: Prepared, registry: Any) -> None:
+    """Let the workload look at the files that it will be given, while they are here."""
+    here: Mapping[str, Path] = {
+        item.path: prepared.folder / item.source
+        for item in prepared.job.inputs
+        if "://" not in item.source
+    }
+    for cell in prepared.job.cells():
+        registry.check_files(prepared.job.workload, cell, here)

@@ -1,0 +1,128 @@
+"""`rehearse`: the whole path in an emulated cloud that lives and dies with the call."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flyback.api.job import prepare
+from flyback.api.runs import Run
+from flyback.api.verbs import Options, deploy, remove, start
+from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.aws.ec2 import GONE
+from flyback.launch.fleet import RUN_TAG
+from flyback.launch.progress import Report, silent
+from flyback.plan.planner import make_plan
+from flyback.spec.certificate import Certificate
+from flyback.spec.codec import encode
+from flyback.spec.event import Marker
+from flyback.spec.job import JobSpec
+from flyback.spec.receipt import Receipt
+from flyback.spec.result import Result
+
+__all__ = ["Rehearsal", "rehearse"]
+
+_DEFAULT_REGION = "us-east-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What a rehearsal showed.
+
+    Args:
+        marker: How the run ended.
+        results: One per cell.
+        receipt: What it would have cost, beside the quote.
+        run_certificate: After the run, the deployment still standing.
+        certificate: After `down`.
+        instances_left: Machines of the emulated account that were not terminated at the end.
+        isolated: Whether the machine was kept from this one's files (the kernel offers it).
+        folder: The run's files.
+    """
+
+    run_id: str
+    marker: Marker
+    results: tuple[Result, ...]
+    receipt: Receipt
+    run_certificate: Certificate
+    certificate: Certificate
+    instances_left: int
+    folder: Path
+
+    def summary(self) -> dict[str, Any]:
+        """The one JSON document of `flyback rehearse --json`."""
+        leftovers = {
+            item.identifier: encode(item)
+            for item in (*self.run_certificate.leftovers, *self.certificate.leftovers)
+        }
+        return {
+            "run_id": self.run_id,
+            "marker": self.marker.kind,
+            "exit_code": self.marker.exit_code,
+            "reason": self.marker.reason,
+            "results": [encode(result) for result in self.results],
+            "quote_usd": self.receipt.quote_usd,
+            "receipt_usd": self.receipt.total_usd,
+            "leftovers": [leftovers[key] for key in sorted(leftovers)],
+            "instances_left": self.instances_left,
+        }
+
+
+def rehearse(
+    job: str | Path | JobSpec,
+    *,
+    overrides: Sequence[str] = (),
+    preset: str | None = None,
+    options: Options | None = None,
+    seed: int = 0,
+    report: Report = silent,
+) -> Rehearsal:
+    """Deploy, launch, run, collect, account, tear down and certify in an emulated cloud.
+
+    Needs no account, no credentials and no network.
+
+    Raises:
+        UserError: something about the job is wrong; nothing was started.
+    """
+    prepared = prepare(job, overrides=overrides, preset=preset, engine="ec2")
+    chosen = options or Options(cloud="rehearsal")
+    region = chosen.region or _DEFAULT_REGION
+    make_plan(prepared.job, region=region)  # a job that fits no machine ends here
+    parent = local_home() / "rehearsal"
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix="cloud-"))
+    try:
+        report("deploy", "starting an emulated cloud on this machine")
+        cloud = start_rehearsal(folder, region=region, seed=seed)
+        try:
+            deploy(cloud, chosen, report)
+            run = start(prepared, cloud, chosen, report)
+            return _to_the_end(run, cloud, chosen, report)
+        finally:
+            if cloud.emulated is not None:
+                cloud.emulated.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _to_the_end(run: Run, cloud: Cloud, options: Options, report: Report) -> Rehearsal:
+    marker = run.wait()
+    run_certificate = run.certificate()
+    receipt, results = run.receipt(), run.results()
+    certificate = remove(cloud, options, keep_data=False, report=report)
+    machines = cloud.session.ec2.instances(RUN_TAG)
+    assert run_certificate is not None, "a cloud run has a certificate"  # noqa: S101  # ours
+    return Rehearsal(
+        run_id=run.run_id,
+        marker=marker,
+        results=results,
+        receipt=receipt,
+        run_certificate=run_certificate,
+        certificate=certificate,
+        instances_left=sum(1 for item in machines if item.state not in GONE),
+        folder=run.folder,
+    )

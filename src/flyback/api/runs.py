@@ -1,0 +1,171 @@
+"""One run, from launch to receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from flyback.api.wiring import Cloud, local_home
+from flyback.errors import NotFoundError
+from flyback.launch import certify, watch
+from flyback.launch.account import cloud_usage, local_usage
+from flyback.launch.collect import collect
+from flyback.launch.local import is_alive, stop_local
+from flyback.launch.progress import Report, silent
+from flyback.launch.records import Records
+from flyback.launch.teardown import terminate_and_wait
+from flyback.plan.receipt import make_receipt
+from flyback.spec.certificate import Certificate
+from flyback.spec.clock import SystemClock
+from flyback.spec.event import Marker
+from flyback.spec.launch import Launch
+from flyback.spec.plan import Plan
+from flyback.spec.receipt import Receipt
+from flyback.spec.result import Result
+from flyback.store.file import FileStore
+from flyback.store.open import open_store
+from flyback.store.protocol import Store
+
+__all__ = ["Run"]
+
+T = TypeVar("T")
+
+
+class Run:
+    """A run that was launched: wait for it, read it, account for it, stop it.
+
+    Args:
+        launch: What was launched.
+        plan: What it was launched by.
+        cloud: The account that it is in; None on the local engine.
+        report: Told each step.
+    """
+
+    def __init__(
+        self, launch: Launch, plan: Plan, cloud: Cloud | None, report: Report = silent
+    ) -> None:
+        self.launch = launch
+        self.plan = plan
+        self._cloud = cloud
+        self._report = report
+        self._home = FileStore(local_home())
+        remote: Store = (
+            self._home
+            if cloud is None
+            else open_store(launch.store, s3_client=cloud.session.client("s3"))
+        )
+        self._records = Records(launch.run_id, self._home, remote)
+
+    @property
+    def run_id(self) -> str:
+        """The run's name everywhere."""
+        return self.launch.run_id
+
+    @property
+    def folder(self) -> Path:
+        """The run's files on this machine."""
+        return self._home.root / self._records.paths.prefix
+
+    def marker(self) -> Marker | None:
+        """How the run ended, or None while it goes on."""
+        return self._records.marker()
+
+    def wait(self) -> Marker:
+        """Wait for the end, bring everything home, write receipt and certificate."""
+        if self._cloud is None:
+            marker = watch.watch_local(
+                self._home.root, self.launch, self._records, SystemClock(), self._report
+            )
+        else:
+            marker = watch.watch_cloud(
+                self._cloud.session,
+                self.launch,
+                self._records,
+                self._cloud.clock,
+                self._report,
+            )
+        self.collect()
+        return marker
+
+    def collect(self) -> Path:
+        """Bring home what there is, account for it and certify; the run's folder here."""
+        if self._cloud is not None:
+            collect(self._records, self._home, self._report)
+        self._records.write(self._records.paths.receipt, self._account())
+        if self._cloud is not None:
+            self._records.write(self._records.paths.certificate, self._certify())
+        return self.folder
+
+    def logs(self, *, follow: bool = False) -> Iterator[str]:
+        """The run's output, line by line."""
+        if self._cloud is None:
+            return watch.local_log(
+                self._records, SystemClock(), follow=follow, ended=self._has_ended
+            )
+        return watch.cloud_log(
+            self._cloud.session,
+            self.launch,
+            self._cloud.clock,
+            follow=follow,
+            ended=self._has_ended,
+        )
+
+    def results(self) -> tuple[Result, ...]:
+        """Result lines, one per cell."""
+        return self._records.results()
+
+    def receipt(self) -> Receipt:
+        """What the run cost.
+
+        Raises:
+            NotFoundError: it is not collected yet.
+        """
+        return self._read(Receipt, self._records.paths.receipt)
+
+    def certificate(self) -> Certificate | None:
+        """Proof that nothing of the run is left; None on the local engine."""
+        if self._cloud is None and self.launch.engine == "local":
+            return None
+        return self._read(Certificate, self._records.paths.certificate)
+
+    def stop(self) -> Marker:
+        """End the run now; waits until it is over."""
+        if self._cloud is None:
+            stop_local(self._home.root, self.run_id)
+        else:
+            ids = tuple(
+                attempt.instance_id for attempt in self.launch.attempts if attempt.instance_id
+            )
+            terminate_and_wait(self._cloud.session, ids, self._cloud.clock, self._report)
+        return self.wait()
+
+    def _has_ended(self) -> bool:
+        if self._records.marker() is None:
+            return False
+        return self._cloud is not None or not is_alive(self._home.root, self.run_id)
+
+    def _read(self, kind: type[T], key: str) -> T:
+        found = self._records.read(kind, key)
+        if found is None:
+            raise NotFoundError(
+                "not there yet", where=key, remedy=f"run `flyback collect {self.run_id}` first"
+            )
+        return found
+
+    def _account(self) -> Receipt:
+        if self._cloud is None:
+            usage = local_usage(self.launch, self._records, SystemClock())
+        else:
+            usage = cloud_usage(self._cloud.session, self.launch, self._records, self._cloud.clock)
+        return make_receipt(
+            run_id=self.run_id,
+            plan=self.plan,
+            usage=usage,
+            rehearsed=self._cloud is not None and self._cloud.rehearsed,
+        )
+
+    def _certify(self) -> Certificate:
+        cloud = self._cloud
+        assert cloud is not None, "only a cloud run is certified"  # noqa: S101  # our own invariant
+        return certify.certify_run(cloud.session, self.run_id, cloud.ledger, cloud.clock)

@@ -1,0 +1,145 @@
+"""The composition root: the only place that decides between real and rehearsed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from flyback.aws.ledger import FileLedger
+from flyback.aws.session import Access, Session
+from flyback.errors import MissingExtraError, UserError
+from flyback.spec.clock import Clock, RemoteClock, SystemClock
+from flyback.spec.paths import home
+
+if TYPE_CHECKING:
+    from flyback.rehearsal.cloud import RehearsalCloud
+
+__all__ = ["Cloud", "CloudName", "local_home", "open_cloud", "served_path", "start_rehearsal"]
+
+CloudName = Literal["aws", "rehearsal"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """An account to work in: only how it is reached differs between real and rehearsed.
+
+    Args:
+        name: `aws` or `rehearsal`.
+        session: Typed services.
+        clock: What waits wait on.
+        ledger: Where create calls are written down.
+        emulated: The emulated cloud, where it lives in this process.
+    """
+
+    name: CloudName
+    session: Session
+    clock: Clock
+    ledger: FileLedger
+    emulated: RehearsalCloud | None = None
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether what happens here happens in an emulated account."""
+        return self.name == "rehearsal"
+
+
+def local_home() -> Path:
+    """Folder of all local state."""
+    return home(dict(os.environ))
+
+
+def served_path(folder: Path) -> Path:
+    """Where `flyback rehearsal serve` leaves its address."""
+    return folder / "rehearsal" / "served.json"
+
+
+def open_cloud(name: CloudName, *, region: str | None = None, profile: str | None = None) -> Cloud:
+    """Reach an account.
+
+    Raises:
+        UserError: a rehearsed account is asked for and none is being served.
+    """
+    if name == "aws":
+        return _aws(region, profile)
+    served = served_path(local_home())
+    if not served.exists():
+        raise UserError(
+            "no emulated cloud is being served",
+            where="--cloud rehearsal",
+            remedy="start `flyback rehearsal serve` in another terminal, or use `flyback rehearse`",
+        )
+    return _served(json.loads(served.read_text())["environment"])
+
+
+def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float = 1.0) -> Cloud:
+    """Start an emulated cloud in this process; close it with `cloud.emulated.stop()`.
+
+    Args:
+        folder: Its machines live below.
+        region: The emulated account's.
+        seed: Of everything that chance decides.
+        factor: Simulated seconds per measured second of a workload.
+
+    Raises:
+        MissingExtraError: the rehearsal extra is not installed.
+    """
+    try:
+        from flyback.rehearsal.cloud import RehearsalCloud
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the rehearsal needs {error.name}",
+            remedy="pip install 'flyback[rehearsal]'",
+        ) from error
+    emulated = RehearsalCloud(folder, region=region, seed=seed, factor=factor)
+    emulated.start()
+    client = emulated.clock.participant("client")
+    client.join()
+    return _emulated(emulated.environment(), client, folder, emulated)
+
+
+def _aws(region: str | None, profile: str | None) -> Cloud:
+    clock = SystemClock()
+    access = Access(region=region or _default_region(profile), profile=profile)
+    return _cloud("aws", access, clock, local_home() / "ledger")
+
+
+def _default_region(profile: str | None) -> str:
+    from botocore.session import Session as Botocore
+
+    configured = Botocore(profile=profile).get_config_variable("region")
+    return str(configured or "us-east-1")
+
+
+def _served(environment: Mapping[str, str]) -> Cloud:
+    clock = RemoteClock(environment["FLYBACK_CLOCK_URL"], f"client-{os.getpid()}")
+    clock.join()
+    folder = local_home() / "rehearsal"
+    return _emulated(environment, clock, folder, None)
+
+
+def _emulated(environment: Mapping[str, str], clock: Clock, folder: Path, emulated: Any) -> Cloud:
+    access = Access(
+        region=environment["AWS_REGION"],
+        endpoint=environment["AWS_ENDPOINT_URL"],
+        access_key=environment["AWS_ACCESS_KEY_ID"],
+        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
+        session_token=environment.get("AWS_SESSION_TOKEN"),
+    )
+    return _cloud("rehearsal", access, clock, folder / "ledger", emulated)
+
+
+def _cloud(
+    name: CloudName, access: Access, clock: Clock, ledgers: Path, emulated: Any = None
+) -> Cloud:
+    ledger = FileLedger(ledgers / f"{access.region}.jsonl", clock)
+    return Cloud(
+        name=name,
+        session=Session(access, ledger),
+        clock=clock,
+        ledger=ledger,
+        emulated=emulated,
+    )

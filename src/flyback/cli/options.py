@@ -1,0 +1,70 @@
+"""Flags that several verbs share, and how they meet `flyback.toml`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flyback.api import Options
+from flyback.spec.settings import Settings, load_settings
+
+__all__ = ["account_flags", "chosen_options", "job_flags", "preset_of"]
+
+
+def _apply(flags: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        return functools.reduce(lambda inner, flag: flag(inner), reversed(flags), function)
+
+    return decorate
+
+
+account_flags = _apply(
+    [
+        click.option(
+            "--cloud",
+            type=click.Choice(["aws", "rehearsal"]),
+            help="The real cloud, or one that `flyback rehearsal serve` keeps up.",
+        ),
+        click.option("--region", help="AWS region."),
+        click.option("--profile", help="AWS profile."),
+        click.option("--name", help="Name of the deployment (default: flyback)."),
+    ]
+)
+
+job_flags = _apply(
+    [
+        click.argument("job", type=click.Path(path_type=Path)),
+        click.argument("overrides", nargs=-1),
+        click.option("--smoke", is_flag=True, help="The preset `smoke`: seconds."),
+        click.option("--full", is_flag=True, help="The preset `full`."),
+        click.option("--preset", help="A preset of the job file or of its workload."),
+    ]
+)
+
+
+def preset_of(*, smoke: bool, full: bool, preset: str | None) -> str | None:
+    """The one preset that the flags name.
+
+    Raises:
+        click.UsageError: they name two.
+    """
+    named = [name for name, given in (("smoke", smoke), ("full", full), (preset, preset)) if given]
+    if len(named) > 1:
+        raise click.UsageError("give one of --smoke, --full and --preset")
+    return named[0] if named else None
+
+
+def chosen_options(flags: dict[str, Any], folder: Path | None = None) -> Options:
+    """Flags first, then `flyback.toml` in `folder` or here, then defaults."""
+    settings: Settings = load_settings(folder or Path.cwd())
+    return Options(
+        cloud=flags.get("cloud") or settings.cloud or "aws",
+        region=flags.get("region") or settings.region,
+        profile=flags.get("profile") or settings.profile,
+        name=flags.get("name") or settings.name or "flyback",
+        tags=dict(settings.tags),
+    )

@@ -1,0 +1,67 @@
+"""The end of a run: what is shown, and the exit code that says it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flyback import api
+from flyback.cli.screen import announce, document, show
+from flyback.errors import InterruptedRunError, JobFailedError, LeftoversError
+from flyback.spec.certificate import Certificate
+from flyback.spec.codec import encode
+from flyback.spec.event import Marker
+
+__all__ = ["conclude", "show_run", "summary"]
+
+
+def summary(run: api.Run) -> dict[str, Any]:
+    """The JSON document of a finished run."""
+    marker, certificate, receipt = run.marker(), run.certificate(), run.receipt()
+    return {
+        "run_id": run.run_id,
+        "marker": marker.kind if marker else None,
+        "exit_code": marker.exit_code if marker else None,
+        "reason": marker.reason if marker else None,
+        "results": [encode(result) for result in run.results()],
+        "quote_usd": receipt.quote_usd,
+        "receipt_usd": receipt.total_usd,
+        "leftovers": [encode(item) for item in certificate.leftovers] if certificate else [],
+    }
+
+
+def show_run(run: api.Run, *, as_json: bool) -> None:
+    """Results, receipt and certificate."""
+    from flyback.results.table import results_view
+    from flyback.results.views import certificate_view, receipt_view
+
+    if as_json:
+        document(summary(run))
+        return
+    certificate = run.certificate()
+    show(results_view(run.results()), receipt_view(run.receipt()))
+    if certificate is not None:
+        show(certificate_view(certificate))
+    announce(f"files: {run.folder}")
+
+
+def conclude(marker: Marker, *certificates: Certificate | None) -> None:
+    """Return for success; raise for everything else.
+
+    Raises:
+        JobFailedError: the job failed.
+        InterruptedRunError: the run was interrupted.
+        LeftoversError: the job succeeded and something is left.
+    """
+    if marker.kind == "FAILURE":
+        code = "" if marker.exit_code is None else f" with exit code {marker.exit_code}"
+        raise JobFailedError(
+            f"the job failed{code} ({marker.reason})",
+            where=marker.run_id,
+            remedy=f"its last lines:\n{marker.log_tail}",
+        )
+    if marker.kind == "INTERRUPTED":
+        raise InterruptedRunError("the run was interrupted", where=marker.run_id)
+    for certificate in certificates:
+        if certificate is not None and not certificate.clean:
+            left = ", ".join(item.identifier for item in certificate.leftovers)
+            raise LeftoversError(f"left: {left}", where=certificate.scope)

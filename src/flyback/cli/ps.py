@@ -1,0 +1,25 @@
+"""`flyback ps`."""
+
+from __future__ import annotations
+
+import click
+
+from flyback import api
+from flyback.cli.screen import announce, document, show
+
+__all__ = ["command"]
+
+
+@click.command("ps")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(*, as_json: bool) -> None:
+    """List the runs that were launched from this machine, and how they stand."""
+    from flyback.results.views import runs_view
+
+    standings = [api.standing(run_id) for run_id in api.run_ids()]
+    if as_json:
+        document(standings)
+    elif standings:
+        show(runs_view(standings))
+    else:
+        announce("no run was launched from here; `flyback rehearse JOB` needs no account")

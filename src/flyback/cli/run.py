@@ -1,0 +1,58 @@
+"""`flyback run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flyback import api
+from flyback.cli.options import account_flags, chosen_options, job_flags, preset_of
+from flyback.cli.outcome import conclude, show_run
+from flyback.cli.patience import wait_or_detach
+from flyback.cli.screen import announce, document, reporter
+
+__all__ = ["command"]
+
+
+@click.command("run")
+@job_flags
+@account_flags
+@click.option("--engine", type=click.Choice(["local", "ec2", "batch"]), help="Where it runs.")
+@click.option("--detach", is_flag=True, help="Launch and return.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document as last line.")
+def command(  # noqa: PLR0913  # click hands over each flag by name
+    *,
+    job: Path,
+    overrides: tuple[str, ...],
+    smoke: bool,
+    full: bool,
+    preset: str | None,
+    engine: Any,
+    detach: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Launch JOB, watch it, bring it home.
+
+    OVERRIDES are key=value, key=a,b (a sweep), +key=value, ~key. Ctrl-C once detaches, twice stops.
+    """
+    run = api.run(
+        job,
+        overrides=overrides,
+        preset=preset_of(smoke=smoke, full=full, preset=preset),
+        engine=engine,
+        options=chosen_options(flags, job.parent),
+        report=reporter(),
+    )
+    if detach:
+        if as_json:
+            document({"run_id": run.run_id})
+        announce(f"launched {run.run_id}: `flyback logs -f {run.run_id}` follows it")
+        return
+    marker = wait_or_detach(run)
+    if marker is None:
+        return
+    show_run(run, as_json=as_json)
+    conclude(marker, run.certificate())
