@@ -1,0 +1,75 @@
+# Everything here needs Python >= 3.11 with venv, and make; the rest is set up in .venv, and again
+# only when pyproject.toml or constraints.txt changes.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST := $(BIN)/python -m pytest
+
+# make proofs ONLY=main-job    one proof, or several with commas; the same for bench
+# make test ARGS="-k codec"    handed to pytest as they stand
+# make test PYTHON=python3.12  the interpreter that .venv is made with
+ONLY ?=
+ARGS ?=
+PYTHON ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all proofs bench lint clean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.user ## a benchmark flies out to the rehearsed cloud and comes home; no account needed
+	$(BIN)/flyback rehearse examples/spectral.yaml --smoke
+
+test: $(VENV)/.developer ## the tests that need nothing but the package index
+	$(PYTEST) $(ARGS)
+
+test-all: test lint ## also lint, the extended tests, and a tenth of every proof's sweep
+	$(PYTEST) -m "extended or proof" -q -s $(ARGS)
+
+proofs: $(VENV)/.developer ## what was promised, measured now, one PROOF line each; ONLY=name
+	FLYBACK_SWEEP=all $(PYTEST) -m proof -q -s --no-header --only="$(ONLY)" $(ARGS)
+
+bench: $(VENV)/.developer ## figures of speed, one BENCH line each; ONLY=name
+	$(PYTEST) -m bench -q -s --no-header --only="$(ONLY)" $(ARGS)
+
+lint: $(VENV)/.developer ## ruff, mypy and the walls between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+clean: ## remove .venv and everything that tools have left here
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What a user installs, and what a developer installs.
+$(VENV)/.user: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing flyback[all] into $(VENV) (a minute or two, once)"
+	@$(PIP) -e '.[all]'
+	@touch $@
+
+$(VENV)/.developer: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing flyback[all,dev] into $(VENV) (a minute or two, once)"
+	@$(PIP) -e '.[all,dev]'
+	@touch $(VENV)/.user $@
+
+# The first interpreter that is new enough and can make environments. Debian ships venv apart.
+$(BIN)/python:
+	@found=; \
+	for candidate in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
+	  "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  found=$$candidate; \
+	  "$$candidate" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+	  exec "$$candidate" -m venv $(VENV); \
+	done; \
+	if [ -n "$$found" ]; then \
+	  echo "$$found cannot make a virtual environment: ensurepip is missing."; \
+	  echo "  → On Debian or Ubuntu: apt-get install python3-venv"; \
+	else \
+	  echo "flyback needs Python 3.11 or newer, and found none."; \
+	  echo "  → Install one, or name it: make PYTHON=/path/to/python3.11"; \
+	fi >&2; \
+	exit 1
