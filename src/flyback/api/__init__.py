@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
 from flyback.api.rehearsing import Rehearsal, rehearse
 from flyback.api.runs import Run
-from flyback.api.verbs import Options, down, open_run, plan, run, run_ids, up
+from flyback.api.verbs import Options, down, plan, run, serve, stored_objects, up
 
 __all__ = [
     "Options",
     "Rehearsal",
     "Run",
+    "Standing",
     "down",
+    "open_collected",
     "open_run",
     "plan",
     "rehearse",
     "run",
     "run_ids",
+    "serve",
+    "standing",
+    "stored_objects",
     "up",
 ]

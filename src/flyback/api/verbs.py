@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from flyback.api.job import Prepared, prepare
 from flyback.api.runs import Run
-from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud
+from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, serve_rehearsal
 from flyback.errors import UserError
 from flyback.infra import templates
 from flyback.infra.bundle import build
@@ -23,17 +23,27 @@ from flyback.launch.runid import new_run_id
 from flyback.plan.planner import make_plan
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
-from flyback.spec.codec import read_json, write_json
+from flyback.spec.codec import write_json
 from flyback.spec.job import Engine, JobSpec
-from flyback.spec.launch import Launch
-from flyback.spec.paths import RunPaths
 from flyback.spec.plan import Plan
 from flyback.store.file import FileStore
 from flyback.store.open import open_store
 
-__all__ = ["Options", "down", "open_run", "plan", "run", "run_ids", "start", "up"]
+__all__ = [
+    "Options",
+    "deploy",
+    "down",
+    "plan",
+    "remove",
+    "run",
+    "serve",
+    "start",
+    "stored_objects",
+    "up",
+]
 
 _DEFAULT_REGION = "us-east-1"
+Announce = Callable[[str], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,36 +164,22 @@ def start(prepared: Prepared, cloud: Cloud | None, options: Options, report: Rep
     return Run(launch, made, cloud, report)
 
 
-def run_ids() -> tuple[str, ...]:
-    """Runs that this machine knows, oldest first."""
-    found = sorted((local_home() / "runs").glob("*/launch.json"))
-    launches = [read_json(Launch, path) for path in found]
-    return tuple(item.run_id for item in sorted(launches, key=lambda item: item.created_at))
+def stored_objects(options: Options | None = None) -> dict[str, int]:
+    """Object versions in each bucket that `down` would delete; empty where nothing is deployed."""
+    chosen = options or Options()
+    session = chosen.open().session
+    return teardown.stored_objects(session, chosen.name)
 
 
-def open_run(
-    run_id: str | None = None, *, options: Options | None = None, report: Report = silent
-) -> Run:
-    """A run that was launched before, from this machine; None takes the latest.
+def serve(
+    *, port: int = 0, region: str = _DEFAULT_REGION, speed: float = 1.0, announce: Announce = print
+) -> None:
+    """Keep an emulated cloud up until SIGINT or SIGTERM.
 
-    Raises:
-        UserError: there is no such run.
+    Args:
+        port: Loopback port; 0 takes a free one.
+        region: The emulated account's.
+        speed: Simulated seconds per second while no run takes part.
+        announce: Given each line of the environment that points AWS clients at it.
     """
-    known = run_ids()
-    if not known:
-        raise UserError("no run was launched from here", remedy="`flyback run JOB` launches one")
-    if run_id is not None and run_id not in known:
-        raise UserError(
-            f"no run {run_id!r}", where=f"{local_home() / 'runs'}", remedy="`flyback ps` lists runs"
-        )
-    paths = RunPaths(run_id or known[-1])
-    launch = read_json(Launch, local_home() / paths.launch)
-    made = read_json(Plan, local_home() / paths.plan)
-    return Run(launch, made, _cloud_of(launch, options or Options()), report)
-
-
-def _cloud_of(launch: Launch, options: Options) -> Cloud | None:
-    if launch.engine == "local":
-        return None
-    name: CloudName = "rehearsal" if launch.rehearsed else "aws"
-    return open_cloud(name, region=launch.region, profile=options.profile)
+    serve_rehearsal(port=port, region=region, speed=speed, announce=announce)

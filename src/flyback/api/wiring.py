@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ from flyback.spec.paths import home
 if TYPE_CHECKING:
     from flyback.rehearsal.cloud import RehearsalCloud
 
-__all__ = ["Cloud", "CloudName", "local_home", "open_cloud", "served_path", "start_rehearsal"]
+__all__ = ["Cloud", "CloudName", "local_home", "open_cloud", "serve_rehearsal", "start_rehearsal"]
 
 CloudName = Literal["aws", "rehearsal"]
 
@@ -90,15 +90,36 @@ def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float =
     try:
         from flyback.rehearsal.cloud import RehearsalCloud
     except ImportError as error:
-        raise MissingExtraError(
-            f"the rehearsal needs {error.name}",
-            remedy="pip install 'flyback[rehearsal]'",
-        ) from error
+        raise _missing(error) from error
     emulated = RehearsalCloud(folder, region=region, seed=seed, factor=factor)
     emulated.start()
     client = emulated.clock.participant("client")
     client.join()
     return _emulated(emulated.environment(), client, folder, emulated)
+
+
+def serve_rehearsal(
+    *, port: int, region: str, speed: float, announce: Callable[[str], object]
+) -> None:
+    """Keep an emulated cloud up until SIGINT or SIGTERM.
+
+    Raises:
+        MissingExtraError: the rehearsal extra is not installed.
+    """
+    try:
+        from flyback.rehearsal.served import serve
+    except ImportError as error:
+        raise _missing(error) from error
+    folder = local_home() / "rehearsal" / "served"
+    serve(
+        folder, served_path(local_home()), port=port, region=region, speed=speed, announce=announce
+    )
+
+
+def _missing(error: ImportError) -> MissingExtraError:
+    return MissingExtraError(
+        f"the rehearsal needs {error.name}", remedy="pip install 'flyback[rehearsal]'"
+    )
 
 
 def _aws(region: str | None, profile: str | None) -> Cloud:

@@ -6,6 +6,7 @@ import click
 
 from flyback import api
 from flyback.cli.screen import announce, document, show
+from flyback.spec.codec import encode
 
 __all__ = ["command"]
 
@@ -18,7 +19,7 @@ def command(*, as_json: bool) -> None:
 
     standings = [api.standing(run_id) for run_id in api.run_ids()]
     if as_json:
-        document(standings)
+        document([encode(item) for item in standings])
     elif standings:
         show(runs_view(standings))
     else:

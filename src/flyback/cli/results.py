@@ -14,5 +14,5 @@ __all__ = ["command"]
 @click.argument("run_id", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(*, run_id: str | None, as_json: bool) -> None:
-    """Show results, receipt and certificate of RUN_ID, or of the latest run, from its files here."""
+    """Show results, receipt and certificate of a collected run (the latest by default)."""
     show_run(api.open_collected(run_id), as_json=as_json)

@@ -24,11 +24,12 @@ _STAGES = {
 
 def reporter(*, quiet: bool = False) -> Callable[[str, str], None]:
     """Prints each step as it happens, with its stage in front."""
-    if quiet:
-        return lambda stage, text: None
-    return lambda stage, text: click.echo(
-        f"{click.style(f'{stage:>8}', fg=_STAGES.get(stage))}  {text}", err=True
-    )
+
+    def report(stage: str, text: str) -> None:
+        if not quiet:
+            click.echo(f"{click.style(f'{stage:>8}', fg=_STAGES.get(stage))}  {text}", err=True)
+
+    return report
 
 
 def announce(text: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from flyback.aws.ec2 import GONE
 from flyback.aws.session import Session
 from flyback.errors import LeftoversError
@@ -13,18 +11,11 @@ from flyback.launch.progress import Report, silent
 from flyback.launch.stack import follow
 from flyback.spec.clock import Clock
 
-__all__ = ["Kept", "down", "terminate_and_wait"]
+__all__ = ["down", "stored_objects", "terminate_and_wait"]
 
 _POLL_S = 5.0
 _PATIENCE_S = 900.0
 _BUCKET = "AWS::S3::Bucket"
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What `down` left on purpose."""
-
-    buckets: tuple[str, ...] = ()
 
 
 def down(
@@ -65,6 +56,18 @@ def down(
             remedy="run `flyback down` again; the events above say what holds it",
         )
     return stack.stack_id
+
+
+def stored_objects(session: Session, name: str) -> dict[str, int]:
+    """Object versions in each of the deployment's buckets."""
+    stack = session.cloudformation.describe(stack_name(name))
+    if stack is None:
+        return {}
+    return {
+        item.physical_id: session.buckets.object_versions(item.physical_id)
+        for item in session.cloudformation.resources(stack.stack_id)
+        if item.kind == _BUCKET and item.physical_id
+    }
 
 
 def terminate_and_wait(
