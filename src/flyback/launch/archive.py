@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from flyback.errors import UserError
 
@@ -42,19 +43,21 @@ def pack(folder: Path | None, extra: Mapping[str, Path]) -> Archive | None:
     files = _gather(folder, extra)
     if not files and folder is None:
         return None
-    size = sum(path.lstat().st_size for path in files.values())
-    if size > _MOST_BYTES:
-        raise UserError(
-            f"{size / 2**30:.1f} GiB in {len(files)} files; the limit is 2 GiB",
-            where=f"workdir {folder}",
-            remedy="list data in .gitignore and bring it through `inputs` from S3",
-        )
     try:
-        return _archive(files)
+        size = sum(path.lstat().st_size for path in files.values())
+        return _archive(files) if size <= _MOST_BYTES else _refuse(size, len(files), folder)
     except OSError as error:
         raise UserError(
             f"{error}", where="workdir", remedy="mend the file, or list it in .gitignore"
         ) from error
+
+
+def _refuse(size: int, files: int, folder: Path | None) -> NoReturn:
+    raise UserError(
+        f"{size / 2**30:.1f} GiB in {files} files; the limit is 2 GiB",
+        where=f"workdir {folder}",
+        remedy="list data in .gitignore and bring it through `inputs` from S3",
+    )
 
 
 def _gather(folder: Path | None, extra: Mapping[str, Path]) -> dict[str, Path]:
