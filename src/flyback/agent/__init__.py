@@ -1,5 +1,9 @@
-"""Runs on the machine: starts the workload as a child process and brings home what it made.
+"""Runs on the machine: starts the job as a child process and brings home what it made.
 
-One file per concern. Takes: launch.json. Gives: events, log, results, one marker. Never: imports a
-workload, so that a crash there cannot stop the heartbeat.
+    options → services → workbench → attempt (prepare, cells, results) → finish → power off
+
+One file per concern; those that have a time of their own (heartbeat, log, deadline, interruption,
+stall) are ticked by `supervise`, the one place that waits. Takes: launch.json. Gives: events, log,
+results, one marker whatever happens. Never: imports a workload, so that a crash there cannot stop
+the heartbeat.
 """

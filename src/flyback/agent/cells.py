@@ -1,0 +1,97 @@
+"""How a cell of the sweep is started: one contract for workloads and for any command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flyback.agent.child import Command
+from flyback.agent.scratch import Scratch
+from flyback.spec.launch import Launch
+
+__all__ = ["Surroundings"]
+
+# The agent's own; a child that took part in simulated time under our name would confuse the clock.
+_OURS = frozenset({"PYTHONPATH", "FLYBACK_ROOT", "FLYBACK_CLOCK_URL", "FLYBACK_CLOCK_PARTICIPANT"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a job's processes run in.
+
+    Args:
+        launch: The run.
+        attempt: Counts from 1.
+        scratch: Folders of the attempt.
+        environ: Environment of the agent.
+        secrets: Variable name → value.
+    """
+
+    launch: Launch
+    attempt: int
+    scratch: Scratch
+    environ: Mapping[str, str]
+    secrets: Mapping[str, str]
+
+    def command(self, argv: Sequence[str]) -> Command:
+        """A set-up command: the job's environment, in its working directory."""
+        return Command(argv=tuple(argv), cwd=self.scratch.work, env=self._environment(()))
+
+    def cell(self, number: int, parameters: Mapping[str, Any]) -> Command:
+        """Cell `number`, counted from 0, with its own folders for outputs and samples."""
+        job = self.launch.job
+        text = json.dumps(parameters, separators=(",", ":"))
+        outputs, samples = self.outputs(number), self.samples(number)
+        for folder in (outputs, samples):
+            folder.mkdir(parents=True, exist_ok=True)
+        contract = {
+            "FLYBACK_RUN_ID": self.launch.run_id,
+            "FLYBACK_ATTEMPT": str(self.attempt),
+            "FLYBACK_CELL": str(number),
+            "FLYBACK_PARAMETERS": text,
+            "FLYBACK_OUTPUT_DIR": str(outputs),
+            "FLYBACK_CHECKPOINT_DIR": str(self.scratch.checkpoints(job.checkpoint_dir)),
+        }
+        if job.workload is None:
+            env = {**self._environment(()), **contract}
+            return Command(argv=job.command, cwd=self.scratch.work, env=env)
+        argv = (
+            *(sys.executable, "-P", "-m", "flyback.workloads", job.workload, "--json"),
+            *("--samples-dir", str(samples), "--parameters", text),
+        )
+        home = str(Path(__file__).parents[2])
+        return Command(
+            argv=argv, cwd=self.scratch.work, env={**self._environment((home,)), **contract}
+        )
+
+    def folder(self, number: int) -> str:
+        """Name of a cell's folder: cells that write equal names do not overwrite each other."""
+        return f"{number:04d}"
+
+    def samples(self, number: int) -> Path:
+        """Where cell `number` puts raw samples."""
+        return self.scratch.samples / self.folder(number)
+
+    def outputs(self, number: int) -> Path:
+        """`FLYBACK_OUTPUT_DIR` of cell `number`; without a sweep there is one for the job."""
+        if not self.launch.job.sweep:
+            return self.scratch.outputs
+        return self.scratch.outputs / self.folder(number)
+
+    def _environment(self, behind: Sequence[str]) -> dict[str, str]:
+        job = self.launch.job
+        kept = {name: text for name, text in self.environ.items() if name not in _OURS}
+        own = {
+            "TMPDIR": str(self.scratch.temporary),
+            "PYTHONUNBUFFERED": "1",  # lines reach the log as they are printed
+        }
+        packages = [str(self.scratch.packages)] if self.scratch.packages.is_dir() else []
+        given = [job.env["PYTHONPATH"]] if job.env.get("PYTHONPATH") else []
+        path = os.pathsep.join([*given, *packages, *behind])
+        found = {**kept, **own, **job.env, **self.secrets}
+        return {**found, "PYTHONPATH": path} if path else found

@@ -1,0 +1,43 @@
+"""A store that counts the requests that it is asked for: they are on the receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from flyback.store.protocol import Store, StoredObject
+
+__all__ = ["CountingStore"]
+
+
+class CountingStore:
+    """Passes everything on.
+
+    A large file counts once, though S3 takes it in parts; so do tries that the SDK repeats.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.url = store.url
+        self.puts = 0
+        self.gets = 0
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
+        self.puts += 1
+        self._store.put(key, data, if_absent=if_absent)
+
+    def put_file(self, key: str, path: Path) -> None:
+        self.puts += 1
+        self._store.put_file(key, path)
+
+    def get(self, key: str) -> bytes:
+        self.gets += 1
+        return self._store.get(key)
+
+    def get_file(self, key: str, path: Path) -> None:
+        self.gets += 1
+        self._store.get_file(key, path)
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        self.puts += 1  # S3 prices a listing as it does a PUT
+        yield from self._store.list(prefix)

@@ -1,0 +1,142 @@
+"""Everything before the first cell: launch.json, working directory, inputs, packages, set-up."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+
+from flyback.agent import requirements
+from flyback.agent.archive import unpack
+from flyback.agent.cells import Surroundings
+from flyback.agent.child import Command
+from flyback.agent.workbench import Workbench
+from flyback.errors import FlybackError, JobFailedError, NotFoundError, ServiceError, UserError
+from flyback.spec.codec import loads
+from flyback.spec.job import Input
+from flyback.spec.launch import Launch
+from flyback.spec.paths import workdir_key
+from flyback.store.protocol import Store
+
+__all__ = ["fetch_launch", "prepare"]
+
+
+def fetch_launch(bench: Workbench) -> Launch:
+    """Read what the run is.
+
+    Raises:
+        FlybackError: launch.json can't be had, or is none.
+    """
+    try:
+        return loads(Launch, bench.store.get(bench.run.launch))
+    except ValueError as error:
+        raise ServiceError(f"{error}", where=bench.run.launch) from error
+
+
+def prepare(bench: Workbench, launch: Launch) -> Surroundings:
+    """Bring everything to its place; what the cells then run in.
+
+    Raises:
+        FlybackError: a step failed; the message says which.
+    """
+    if launch.job.image is not None:
+        raise UserError(
+            "this agent runs jobs on the machine image itself, not in a container",
+            where="image",
+            remedy="leave out `image`, and bring packages through `requirements`",
+        )
+    _bring_workdir(bench, launch)
+    for item in launch.job.inputs:
+        _bring_input(bench, item)
+    bench.scratch.checkpoints(launch.job.checkpoint_dir).mkdir(parents=True, exist_ok=True)
+    surroundings = Surroundings(
+        launch=launch,
+        attempt=bench.options.attempt,
+        scratch=bench.scratch,
+        environ=bench.services.environ,
+        secrets=_secrets(bench, launch.job.secrets),
+    )
+    _install(bench, surroundings)
+    for number, argv in enumerate(launch.job.setup, start=1):
+        bench.say(f"set-up {number} of {len(launch.job.setup)}: {' '.join(argv)}")
+        _run(bench, surroundings.command(argv), f"set-up command {number}")
+    return surroundings
+
+
+def _bring_workdir(bench: Workbench, launch: Launch) -> None:
+    if launch.workdir_sha256 is None:
+        return
+    archive = bench.scratch.folder / "workdir.tar.gz"
+    bench.store.get_file(workdir_key(launch.workdir_sha256), archive)
+    unpack(archive, launch.workdir_sha256, bench.scratch.work)
+    archive.unlink()
+
+
+def _bring_input(bench: Workbench, item: Input) -> None:
+    """An input from the owner's machine came with the working directory; others are fetched."""
+    target = bench.scratch.work / item.path
+    if "://" not in item.source:
+        if not target.exists():
+            raise UserError(f"{item.source} did not come along", where=f"inputs: {item.path}")
+        return
+    parts = urllib.parse.urlsplit(item.source)
+    store = bench.services.open_store(f"{parts.scheme}://{parts.netloc}")
+    key = parts.path.lstrip("/")
+    try:
+        store.get_file(key, target)
+    except NotFoundError:
+        _bring_folder(store, key.rstrip("/") + "/", target, item)
+
+
+def _bring_folder(store: Store, prefix: str, target: Path, item: Input) -> None:
+    found = [entry.key for entry in store.list(prefix) if not entry.key.endswith("/")]
+    if not found:
+        raise UserError(
+            f"there is nothing at {item.source}",
+            where=f"inputs: {item.path}",
+            remedy="correct the URL; machines read the deployment's data bucket",
+        )
+    for key in found:
+        inner = (target / key.removeprefix(prefix)).resolve()
+        if not inner.is_relative_to(target.resolve()):
+            raise UserError(f"the key {key!r} leaves its folder", where=f"inputs: {item.path}")
+        store.get_file(key, inner)
+
+
+def _secrets(bench: Workbench, references: Mapping[str, str]) -> dict[str, str]:
+    return {name: bench.services.secret(text) for name, text in references.items()}
+
+
+def _install(bench: Workbench, surroundings: Surroundings) -> None:
+    job = surroundings.launch.job
+    if job.workload is not None:
+        lock = requirements.shipped()
+    elif job.requirements is not None:
+        lock = bench.scratch.work / job.requirements
+    else:
+        return
+    try:
+        text = lock.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{error}", where="requirements") from error
+    lacking = requirements.missing(text, bench.services.environ)
+    if not lacking:
+        return
+    if surroundings.launch.engine == "local" and job.workload is not None:
+        raise UserError(
+            f"workload {job.workload} needs {', '.join(lacking)}",
+            where="this Python environment",
+            remedy="pip install 'flyback[bench]'",
+        )
+    bench.say(f"installing locked requirements: {', '.join(lacking)} not on the image")
+    argv = requirements.install_command(lock, bench.scratch.packages)
+    _run(bench, surroundings.command(argv), "installing the locked requirements")
+
+
+def _run(bench: Workbench, command: Command, what: str) -> None:
+    if bench.supervisor.stop is None:
+        ended = bench.supervisor.run(command)
+        if ended.exit_code == 0:
+            return
+        raise JobFailedError(f"{what} ended with exit code {ended.exit_code}", where="set-up")
+    raise FlybackError(f"{what} was not started: {bench.supervisor.stop.reason}")

@@ -1,0 +1,101 @@
+"""What the agent reaches outside its own folder, as parameters: a test gives others."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from flyback.agent.metadata import Metadata
+from flyback.agent.options import Options
+from flyback.errors import UserError
+from flyback.store.open import open_store
+from flyback.store.protocol import Store
+
+if TYPE_CHECKING:
+    from flyback.aws.session import Session
+
+__all__ = ["LogSink", "Services", "connect"]
+
+
+class LogSink(Protocol):
+    """The two calls of CloudWatch Logs that the agent makes; `flyback.aws.logs.Logs` has them."""
+
+    def create_stream(self, group: str, stream: str) -> None:
+        """Create a stream; one that exists is taken as it is."""
+        ...
+
+    def put(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
+        """Send lines, each with its time in milliseconds since the epoch, in time order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The outside world.
+
+    Args:
+        store: Holds the run.
+        open_store: URL → store, for inputs that lie elsewhere.
+        logs: Makes the log sink; called only for a run with a log group.
+        secret: Reference → value.
+        power_off: Switches the machine off.
+        metadata: The instance metadata service; asked only on EC2.
+        environ: Environment that the job's own is built on.
+    """
+
+    store: Store
+    open_store: Callable[[str], Store]
+    logs: Callable[[], LogSink]
+    secret: Callable[[str], str]
+    power_off: Callable[[], None]
+    metadata: Metadata
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+def connect(options: Options) -> Services:
+    """The real ones; nothing of boto3 is loaded before it is needed."""
+
+    @functools.cache
+    def session() -> Session:
+        from flyback.aws.session import Session
+
+        return Session()
+
+    def opened(url: str) -> Store:
+        client = session().client("s3") if url.startswith("s3://") else None
+        return open_store(url, s3_client=client)
+
+    return Services(
+        store=opened(options.store),
+        open_store=opened,
+        logs=lambda: session().logs,
+        secret=lambda reference: _secret(session(), reference),
+        power_off=_power_off,
+        metadata=Metadata.from_environment(os.environ),
+    )
+
+
+def _secret(session: Session, reference: str) -> str:
+    kind, _, name = reference.partition(":")
+    if kind == "ssm" and name:
+        return session.parameters.get(name)
+    if kind == "secretsmanager" and name:
+        from flyback.aws.errors import translated
+
+        with translated(reference):
+            answer = session.client("secretsmanager").get_secret_value(SecretId=name)
+        return str(answer["SecretString"])
+    raise UserError(
+        f"{reference!r} is no reference to a secret",
+        where="secrets",
+        remedy="write ssm:/flyback/name or secretsmanager:flyback/name",
+    )
+
+
+def _power_off() -> None:
+    # by name: a rehearsed machine has a `shutdown` of its own first on its PATH
+    subprocess.run(["shutdown", "-h", "now"], check=False)  # noqa: S607  # see above
