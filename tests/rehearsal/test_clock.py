@@ -292,7 +292,7 @@ def test_a_frozen_child_catches_up(handmade: VirtualClock, real: RealTime) -> No
 def test_a_child_that_ended_in_frozen_time_ends_when_measured(
     handmade: VirtualClock, real: RealTime
 ) -> None:
-    """Resumed while somebody else held time, it still ends at measured times factor, not earlier."""
+    """Resumed while another held time, it still ends at measured times factor, not earlier."""
     ends: list[float] = []
     handmade.join("machine")
     handmade.join("client")
