@@ -1,0 +1,132 @@
+"""What a workload is: inputs, one timed call, the truth to compare with, and the work done.
+
+The runner owns timing, statistics and the record; a workload only computes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+__all__ = ["Comparison", "Prepared", "Stream", "Work", "Workload"]
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What one latency sample stands for.
+
+    Args:
+        flops: Arithmetic operations, by the formula that the workload documents.
+        bytes: Bytes that must move at least: inputs read once, outputs written once.
+        items: How many items, and what they are called.
+        item_unit: `frame`, `image`, …
+    """
+
+    flops: int
+    bytes: int
+    items: int
+    item_unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """A signal that arrives at a given rate.
+
+    Args:
+        fs_hz: Sampling rate of each channel, Hz.
+        nfft: Samples per frame.
+        hop: New samples per frame.
+        channels: Channels.
+        deadline_ns: A sample whose latency exceeds it is a miss.
+    """
+
+    fs_hz: float
+    nfft: int
+    hop: int
+    channels: int
+    deadline_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What `setup` found out.
+
+    Args:
+        backend: `name` and `version` of the library that computes.
+        dtype: Element type that it computes in.
+        warmup: Latency samples to throw away first; a number fixed beforehand.
+        samples: Latency samples to keep, at least.
+        snr_floor_db: Least signal-to-noise ratio of the correctness gate, dB.
+        reference: Element type of the reference.
+        stream: Rate of the signal, for workloads that have one.
+        method: What else a reader must know to repeat the measurement.
+    """
+
+    backend: Mapping[str, str]
+    dtype: str
+    warmup: int
+    samples: int
+    snr_floor_db: float
+    reference: str = "float64"
+    stream: Stream | None = None
+    method: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a workload computed, beside the same in higher precision; equal shapes.
+
+    Args:
+        label: Which input.
+        kind: Which output.
+        actual: Shape (…, elements of one result).
+        expected: The same shape, from the reference.
+    """
+
+    label: str
+    kind: str
+    actual: Array
+    expected: Array
+
+
+class Workload(ABC, Generic[P]):
+    """One benchmark. Created without arguments, then `setup`, `gate`, and many times `run`."""
+
+    @abstractmethod
+    def setup(self, parameters: P) -> Prepared:
+        """Load or make inputs and prepare everything that is not timed.
+
+        Raises:
+            UserError: an input is missing or unusable.
+        """
+
+    @abstractmethod
+    def run(self) -> Iterator[Any]:
+        """One timed call: yield each result the moment that it can be used.
+
+        The runner takes a latency from the start of the call to each yield, so a call that
+        completes three frames gives three latencies, and one that completes none gives none.
+        A result is the caller's: later calls leave it alone.
+        """
+
+    @abstractmethod
+    def reference(self) -> Array:
+        """What the result that `run` yielded last should have been, in higher precision."""
+
+    @abstractmethod
+    def work(self) -> Work:
+        """What each result of `run` stands for."""
+
+    def gate(self) -> Iterator[Comparison]:
+        """Comparisons that must pass before anything is timed; by default, one call's results."""
+        for result in self.run():
+            yield Comparison(label="run", kind="result", actual=result, expected=self.reference())
