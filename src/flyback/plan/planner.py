@@ -1,0 +1,170 @@
+"""From a job to a plan: machines, deadline, quote and ceiling, all decided here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flyback.errors import UserError
+from flyback.plan.catalogue import Catalogue, load_catalogue
+from flyback.plan.costs import MachineHours, cost_lines, hourly_usd, rate, total_usd
+from flyback.plan.expectation import Expectation, expect, image_arch
+from flyback.plan.select import select
+from flyback.spec.job import JobSpec
+from flyback.spec.plan import Candidate, Plan
+from flyback.spec.receipt import CostLine, Usage
+
+__all__ = ["expected_usage", "make_plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Deadline:
+    hours: float
+    reason: str
+
+
+def make_plan(
+    job: JobSpec,
+    *,
+    region: str,
+    expected: Expectation | None = None,
+    catalogue: Catalogue | None = None,
+) -> Plan:
+    """Decide where a job runs, for how long at most, and what it should cost.
+
+    Args:
+        job: The resolved job.
+        region: AWS region; of no matter to the local engine.
+        expected: What the quote assumes; None takes `expect(job)`.
+        catalogue: Machines and prices; None takes those that ship with flyback.
+
+    Raises:
+        UserError: no machine fits, a name is unknown, the region lacks the type, or `max_usd` does
+            not even pay for the boot.
+    """
+    assumed = expected if expected is not None else expect(job)
+    if job.engine == "local":
+        return _local_plan(job, assumed)
+    chosen = select(
+        job.resources,
+        job.spot,
+        region=region,
+        arch=image_arch(job.image),
+        catalogue=catalogue if catalogue is not None else load_catalogue(),
+    )
+    deadline = _deadline(job, chosen.candidates, assumed, region)
+    hours = min(assumed.hours, deadline.hours)
+    best, dearest = chosen.candidates[0], _dearest(chosen.candidates)
+    quote = _lines(job, best, chosen.market, hours, assumed, region)
+    ceiling = _lines(job, dearest, "on-demand", deadline.hours, assumed, region)
+    return Plan(
+        job=job,
+        job_digest=job.digest(),
+        region=region,
+        market=chosen.market,
+        candidates=chosen.candidates,
+        rejections=chosen.rejections,
+        deadline_hours=deadline.hours,
+        deadline_reason=deadline.reason,
+        expected_hours=hours,
+        quote=quote,
+        quote_usd=total_usd(quote),
+        ceiling_usd=total_usd(ceiling),
+    )
+
+
+def expected_usage(plan: Plan, expected: Expectation) -> Usage:
+    """The usage that a plan's quote is made of."""
+    best = plan.candidates[0] if plan.candidates else None
+    return _usage(
+        plan.job, best.instance_type if best else None, plan.market, plan.expected_hours, expected
+    )
+
+
+def _local_plan(job: JobSpec, assumed: Expectation) -> Plan:
+    hours = min(assumed.run_minutes / 60, job.max_hours)
+    quote = cost_lines(_usage(job, None, "local", hours, assumed), (), region="", image=job.image)
+    return Plan(
+        job=job,
+        job_digest=job.digest(),
+        region="",
+        market="local",
+        candidates=(),
+        rejections=(),
+        deadline_hours=job.max_hours,
+        deadline_reason=f"max_hours {job.max_hours:g} h",
+        expected_hours=hours,
+        quote=quote,
+        quote_usd=total_usd(quote),
+        ceiling_usd=0.0,
+    )
+
+
+def _deadline(
+    job: JobSpec, candidates: Sequence[Candidate], assumed: Expectation, region: str
+) -> _Deadline:
+    """The earlier of `max_hours` and what `max_usd` pays for on demand on the dearest candidate.
+
+    A spot price can rise to the on-demand price, and any candidate may be granted, so nothing
+    less keeps the promise.
+    """
+    by_hours = _Deadline(hours=job.max_hours, reason=f"max_hours {job.max_hours:g} h")
+    if job.max_usd is None:
+        return by_hours
+    dearest = _dearest(candidates)
+    per_hour = hourly_usd(dearest, disk_gib=job.resources.disk_gib, image_bytes=assumed.image_bytes)
+    beside = total_usd(_lines(job, dearest, "on-demand", 0.0, assumed, region))
+    seconds = math.floor(max(job.max_usd - beside, 0.0) / per_hour * 3600)
+    if seconds < max(assumed.boot_minutes, 1) * 60:
+        raise UserError(
+            f"max_usd ${job.max_usd:g} pays for {seconds} s of {dearest.instance_type} on demand "
+            f"(${per_hour:.4g}/h), and booting alone takes about {assumed.boot_minutes:g} min",
+            where="max_usd",
+            remedy="raise max_usd, or name cheaper types in resources.any_of",
+        )
+    by_usd = _Deadline(
+        hours=seconds / 3600,
+        reason=f"max_usd ${job.max_usd:g} at ${per_hour:.4g}/h, "
+        f"{dearest.instance_type} on demand with disk and address",
+    )
+    return by_usd if by_usd.hours < by_hours.hours else by_hours
+
+
+def _dearest(candidates: Sequence[Candidate]) -> Candidate:
+    return max(candidates, key=lambda candidate: rate(candidate, "on-demand")[0])
+
+
+def _lines(
+    job: JobSpec,
+    candidate: Candidate,
+    market: str,
+    hours: float,
+    assumed: Expectation,
+    region: str,
+) -> tuple[CostLine, ...]:
+    usd_hour, source = rate(candidate, market)
+    machine = MachineHours(
+        what=f"{candidate.instance_type} {market}", hours=hours, usd_hour=usd_hour, source=source
+    )
+    usage = _usage(job, candidate.instance_type, market, hours, assumed)
+    return cost_lines(usage, (machine,), region=region, image=job.image)
+
+
+def _usage(
+    job: JobSpec, instance_type: str | None, market: str, hours: float, assumed: Expectation
+) -> Usage:
+    local = market == "local"
+    return Usage(
+        instance_type=instance_type,
+        zone=None,
+        market=market,
+        hours=hours,
+        boot_hours=min(assumed.boot_minutes / 60, hours),
+        disk_gib=0 if local else job.resources.disk_gib,
+        stored_bytes=assumed.stored_bytes,
+        log_bytes=0 if local else assumed.log_bytes,
+        put_requests=0 if local else assumed.put_requests,
+        get_requests=0 if local else assumed.get_requests,
+        image_bytes=0 if local else assumed.image_bytes,
+    )
