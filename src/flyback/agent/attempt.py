@@ -1,19 +1,17 @@
 """One attempt, from launch.json to the last cell.
 
 A cell that fails does not keep the others of its sweep from running: each gets its row, and the
-attempt is a FAILURE with the first failing cell's exit code. Cells that never ran (deadline, interruption,
-stall, failed set-up) get a row `skipped`.
+attempt is a FAILURE with the first failing cell's exit code. Cells that never ran (deadline,
+interruption, stall, failed set-up) get a row `skipped`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import platform
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from flyback.agent.cells import Surroundings
@@ -128,7 +126,7 @@ class Attempt:
         if stop is not None and ended.exit_code != 0:
             row = rows.without(number, parameters, "error", stop.reason, now)
         else:
-            row = _with_folder(rows.ended(number, parameters, ended, now), surroundings, number)
+            row = rows.ended(number, parameters, ended, now)
         self.rows.append(row)
         if ended.exit_code != 0:
             self._failed = self._failed or ended
@@ -210,11 +208,3 @@ class Attempt:
     @staticmethod
     def _outcome(kind: MarkerKind, reason: str, exit_code: int | None) -> Outcome:
         return Outcome(kind=kind, reason=reason, exit_code=exit_code)
-
-
-def _with_folder(row: Result, surroundings: Surroundings, number: int) -> Result:
-    """Name the raw samples as the run folder does, where each cell has a folder of its own."""
-    if not row.samples or not row.samples.get("file"):
-        return row
-    file = f"{surroundings.folder(number)}/{PurePosixPath(str(row.samples['file'])).name}"
-    return dataclasses.replace(row, samples={**row.samples, "file": file})
