@@ -17,7 +17,7 @@ from flyback.spec.launch import Launch
 __all__ = ["Surroundings"]
 
 # The agent's own; a child that took part in simulated time under our name would confuse the clock.
-_OURS = frozenset({"PYTHONPATH", "FLYBACK_ROOT", "FLYBACK_CLOCK_URL", "FLYBACK_CLOCK_PARTICIPANT"})
+_OURS = frozenset({"PYTHONPATH", "FLYBACK_ROOT", "FLYBACK_CLOCK_PARTICIPANT"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +43,11 @@ class Surroundings:
         return Command(argv=tuple(argv), cwd=self.scratch.work, env=self._environment(()))
 
     def cell(self, number: int, parameters: Mapping[str, Any]) -> Command:
-        """Cell `number`, counted from 0, with its own folders for outputs and samples."""
+        """Cell `number`, counted from 0."""
         job = self.launch.job
         text = json.dumps(parameters, separators=(",", ":"))
-        outputs, samples = self.outputs(number), self.samples(number)
-        for folder in (outputs, samples):
-            folder.mkdir(parents=True, exist_ok=True)
+        outputs = self.outputs(number)
+        outputs.mkdir(parents=True, exist_ok=True)
         contract = {
             "FLYBACK_RUN_ID": self.launch.run_id,
             "FLYBACK_ATTEMPT": str(self.attempt),
@@ -62,7 +61,7 @@ class Surroundings:
             return Command(argv=job.command, cwd=self.scratch.work, env=env)
         argv = (
             *(sys.executable, "-P", "-m", "flyback.workloads", job.workload, "--json"),
-            *("--samples-dir", str(samples), "--parameters", text),
+            *("--samples-dir", str(self.scratch.samples), "--parameters", text),
         )
         home = str(Path(__file__).parents[2])
         return Command(
@@ -70,17 +69,11 @@ class Surroundings:
         )
 
     def folder(self, number: int) -> str:
-        """Name of a cell's folder: cells that write equal names do not overwrite each other."""
-        return f"{number:04d}"
-
-    def samples(self, number: int) -> Path:
-        """Where cell `number` puts raw samples."""
-        return self.scratch.samples / self.folder(number)
+        """Prefix of a cell's outputs: in a sweep, cells that write equal names keep apart."""
+        return f"{number:04d}/" if self.launch.job.sweep else ""
 
     def outputs(self, number: int) -> Path:
-        """`FLYBACK_OUTPUT_DIR` of cell `number`; without a sweep there is one for the job."""
-        if not self.launch.job.sweep:
-            return self.scratch.outputs
+        """`FLYBACK_OUTPUT_DIR` of cell `number`."""
         return self.scratch.outputs / self.folder(number)
 
     def _environment(self, behind: Sequence[str]) -> dict[str, str]:

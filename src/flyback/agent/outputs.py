@@ -26,14 +26,13 @@ class Gathering:
         self._number = number
         self._patterns = tuple(self._checked())
         self._before = self._state()
+        self._samples_before = frozenset(_files(surroundings.scratch.samples))
 
     def outputs(self) -> Iterator[tuple[str, Path]]:
         """Name below `outputs/`, and file: what is in `FLYBACK_OUTPUT_DIR`, and what matches.
 
         Where both have the same name, the file in `FLYBACK_OUTPUT_DIR` counts.
         """
-        swept = bool(self._surroundings.launch.job.sweep)
-        folder = f"{self._surroundings.folder(self._number)}/" if swept else ""
         work = self._surroundings.scratch.work
         found = {
             path.relative_to(work).as_posix(): path
@@ -43,13 +42,14 @@ class Gathering:
         own = self._surroundings.outputs(self._number)
         found.update({path.relative_to(own).as_posix(): path for path in _files(own)})
         for name in sorted(found):
-            yield folder + name, found[name]
+            yield self._surroundings.folder(self._number) + name, found[name]
 
     def samples(self) -> Iterator[tuple[str, Path]]:
-        """Name below `samples/`, and file."""
-        folder = self._surroundings.samples(self._number)
+        """Name below `samples/`, and file; workloads give each cell's file a name of its own."""
+        folder = self._surroundings.scratch.samples
         for path in _files(folder):
-            yield f"{folder.name}/{path.relative_to(folder).as_posix()}", path
+            if path not in self._samples_before:
+                yield path.relative_to(folder).as_posix(), path
 
     def _checked(self) -> Iterator[str]:
         for pattern in self._surroundings.launch.job.outputs:

@@ -46,7 +46,7 @@ class Scratch:
 
     @property
     def samples(self) -> Path:
-        """Raw samples, one folder per cell."""
+        """Raw samples of all cells."""
         return self.folder / "samples"
 
     @property
