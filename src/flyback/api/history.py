@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 from flyback.api.runs import Run
 from flyback.api.verbs import Options
@@ -16,6 +18,8 @@ from flyback.spec.paths import RunPaths
 from flyback.spec.plan import Plan
 
 __all__ = ["Standing", "open_collected", "open_run", "run_ids", "standing"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,7 @@ class Standing:
 def run_ids() -> tuple[str, ...]:
     """Runs that were launched from this machine, oldest first."""
     found = (local_home() / "runs").glob("*/launch.json")
-    launches = [read_json(Launch, path) for path in found]
+    launches = [_read(Launch, path) for path in found]
     return tuple(
         item.run_id for item in sorted(launches, key=lambda item: (item.created_at, item.run_id))
     )
@@ -115,7 +119,16 @@ def _stored(run_id: str | None) -> tuple[Launch, Plan]:
         )
     paths = RunPaths(run_id or known[-1])
     home = local_home()
-    return read_json(Launch, home / paths.launch), read_json(Plan, home / paths.plan)
+    return _read(Launch, home / paths.launch), _read(Plan, home / paths.plan)
+
+
+def _read(kind: type[T], path: Path) -> T:
+    try:
+        return read_json(kind, path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{error}", where="run folder", remedy=f"mend or remove {path.parent}"
+        ) from error
 
 
 def _cloud_of(launch: Launch, options: Options) -> Cloud | None:

@@ -42,8 +42,16 @@ def prepare(
     overrides: Sequence[str] = (),
     preset: str | None = None,
     engine: Engine | None = None,
+    otherwise: Engine | None = None,
 ) -> Prepared:
     """Load and check a job; nothing is created.
+
+    Args:
+        job: A job file, or a job.
+        overrides: `key=value` and its kin, for a job file.
+        preset: Name of a preset, for a job file.
+        engine: Where it runs, whatever the job says.
+        otherwise: Where it runs if neither `engine` nor the job file says.
 
     Raises:
         JobFileError: with file:line, what is wrong and what to write instead.
@@ -62,8 +70,11 @@ def prepare(
             preset=preset,
             check_parameters=registry.check_parameters,
             workload_presets=registry.presets,
+            workload_parameters=registry.parameter_names,
         )
         prepared = Prepared(loaded.job, loaded.folder)
+        if engine is None and "engine" not in loaded.given:
+            engine = otherwise
     if engine is not None:
         prepared = dataclasses.replace(
             prepared, job=dataclasses.replace(prepared.job, engine=engine)

@@ -56,6 +56,7 @@ class Options:
         profile: AWS profile; None takes boto3's own choice.
         name: The deployment's; several may share an account.
         tags: Values of the tags Project, Environment, Owner and CostCenter.
+        engine: Where jobs run that don't say it; None takes the job's default.
     """
 
     cloud: CloudName = "aws"
@@ -63,6 +64,7 @@ class Options:
     profile: str | None = None
     name: str = "flyback"
     tags: Mapping[str, str] = field(default_factory=dict)
+    engine: Engine | None = None
 
     def open(self) -> Cloud:
         """Reach the account."""
@@ -135,8 +137,10 @@ def run(
         UserError: something about the job is wrong; nothing was created.
         RefusedError: the cloud said no.
     """
-    prepared = prepare(job, overrides=overrides, preset=preset, engine=engine)
     chosen = options or Options()
+    prepared = prepare(
+        job, overrides=overrides, preset=preset, engine=engine, otherwise=chosen.engine
+    )
     cloud = None if prepared.job.engine == "local" else chosen.open()
     return start(prepared, cloud, chosen, report)
 

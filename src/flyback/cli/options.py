@@ -67,4 +67,5 @@ def chosen_options(flags: dict[str, Any], folder: Path | None = None) -> Options
         profile=flags.get("profile") or settings.profile,
         name=flags.get("name") or settings.name or "flyback",
         tags=dict(settings.tags),
+        engine=settings.engine,
     )

@@ -20,7 +20,7 @@ __all__ = ["command"]
 @click.option("--engine", type=click.Choice(["local", "ec2", "batch"]), help="Where it runs.")
 @click.option("--region", help="AWS region.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(  # noqa: PLR0913  # click hands over each flag by name
+def command(  # click hands over each flag by name
     *,
     job: Path,
     overrides: tuple[str, ...],

@@ -19,7 +19,7 @@ __all__ = ["command"]
 @click.option("--region", help="Region of the emulated account.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all that chance decides.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document as last line.")
-def command(  # noqa: PLR0913  # click hands over each flag by name
+def command(  # click hands over each flag by name
     *,
     job: Path,
     overrides: tuple[str, ...],

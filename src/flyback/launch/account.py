@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flyback.aws.session import Session
-from flyback.errors import NotFoundError
 from flyback.launch.records import Records
 from flyback.spec.clock import Clock
 from flyback.spec.launch import Launch
@@ -25,15 +24,13 @@ _PUT_CLASS = frozenset(
     }
 )
 _GET_CLASS = frozenset({"GetObject", "HeadObject"})
-_AGENT_GETS = 3  # bundle, launch.json, working directory
 _HOUR_S = 3600.0
 
 
 def cloud_usage(session: Session, launch: Launch, records: Records, clock: Clock) -> Usage:
     """Machine hours from EC2's own times; bytes from the bucket; requests as counted.
 
-    The client's S3 requests are counted here; the agent's are one PUT per stored object and three
-    GETs.
+    S3 requests of the client are counted here, those of the agent by the agent.
     """
     attempt = launch.attempts[-1]
     instance = session.ec2.instance(attempt.instance_id or "")
@@ -42,7 +39,8 @@ def cloud_usage(session: Session, launch: Launch, records: Records, clock: Clock
     if instance is not None:
         started = instance.launched_at
         ended = instance.ended_at or ended
-    objects, stored = records.stored_bytes()
+    _, stored = records.stored_bytes()
+    agent = _uploaded(records, attempt.number)
     return Usage(
         instance_type=attempt.instance_type,
         zone=attempt.zone,
@@ -51,9 +49,9 @@ def cloud_usage(session: Session, launch: Launch, records: Records, clock: Clock
         boot_hours=_boot_hours(records, attempt.number, started),
         disk_gib=_disk_gib(attempt.request),
         stored_bytes=stored,
-        log_bytes=_log_bytes(records, attempt.number),
-        put_requests=objects + _counted(session, _PUT_CLASS),
-        get_requests=_AGENT_GETS + _counted(session, _GET_CLASS),
+        log_bytes=agent.get("log_bytes", 0),
+        put_requests=agent.get("put_requests", 0) + _counted(session, _PUT_CLASS),
+        get_requests=agent.get("get_requests", 0) + _counted(session, _GET_CLASS),
     )
 
 
@@ -90,11 +88,10 @@ def _disk_gib(request: Mapping[str, object]) -> int:
     return int(mapping["Ebs"]["VolumeSize"])
 
 
-def _log_bytes(records: Records, attempt: int) -> int:
-    try:
-        return len(records.remote.get(records.paths.attempt(attempt).log))
-    except NotFoundError:
-        return 0
+def _uploaded(records: Records, attempt: int) -> dict[str, int]:
+    """What the agent says it sent; an attempt that died before its end says nothing."""
+    told = [event.detail for event in records.events(attempt) if event.kind == "uploaded"]
+    return {key: int(value) for key, value in told[-1].items()} if told else {}
 
 
 def _counted(session: Session, operations: frozenset[str]) -> int:

@@ -109,8 +109,8 @@ class Ec2Executor:
 
     def _try_markets(self, plan: Plan, launch: Launch, records: Records, site: Site) -> Launch:
         spot = plan.job.spot
-        markets = ["spot"] * spot.attempts
-        if spot.then == "on-demand" or not spot.attempts:
+        markets = ["spot"] * spot.attempts if plan.market == "spot" else []
+        if spot.then == "on-demand" or plan.market == "on-demand":
             markets.append("on-demand")
         refusal: FlybackError | None = None
         for number, market in enumerate(markets, start=1):
