@@ -1,1 +1,5 @@
-"""Result lines in, tables and summaries out. Never: measures."""
+"""What was measured and what it cost, as people read it.
+
+Takes: result lines, plans, receipts, certificates. Gives: tables, summaries, the runs of a home
+folder. Never: measures, prices or asks a cloud.
+"""
