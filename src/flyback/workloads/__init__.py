@@ -1,4 +1,5 @@
-"""Parameters in, result lines out. `python -m flyback.workloads NAME --json`.
+"""The benchmark runner and the workloads. `python -m flyback.workloads NAME --json`.
 
-The same command on a laptop, in a container and under the agent. Never: knows a cloud.
+Takes: a workload's name and parameters. Gives: lines for people, a Result, raw samples.
+Never: knows a cloud; the same command runs on a laptop, in a container and under the agent.
 """

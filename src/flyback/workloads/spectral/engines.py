@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Engine:
     """One library.
 
     Args:
-        package: The distribution that must be installed.
+        package: What must be installed, by the name that it is imported under.
         plan: Window (nfft,) in the element type of the frames, and `magnitude` or `complex`, to
             the transform. What it allocates there is reused by every call.
     """
@@ -35,8 +35,8 @@ class Engine:
 
     @property
     def version(self) -> str:
-        """The installed release."""
-        return importlib.metadata.version(self.package)
+        """The installed release, as the package itself says."""
+        return str(importlib.import_module(self.package).__version__)
 
 
 class _Windowed:

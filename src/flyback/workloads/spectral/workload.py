@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +163,9 @@ class Spectral(Workload[SpectralParameters]):
 
     def _describe(self, backend: str, version: str) -> Prepared:
         p, fs_hz = self._parameters, self._input.fs_hz
-        deadline_ns = p.frames_per_call * p.hop * 1e9 / fs_hz
+        deadline_ns = Fraction(p.frames_per_call * p.hop * 10**9) / Fraction(fs_hz)
         if p.deadline_us is not None:
-            deadline_ns = p.deadline_us * 1000
+            deadline_ns = Fraction(p.deadline_us) * 1000
         return Prepared(
             backend={"name": backend, "version": version},
             dtype=p.dtype,
