@@ -28,9 +28,9 @@ ROOMS = (
     "workloads",
 )
 NOQA = re.compile(r"#\s*(ruff:\s*)?noqa\b")
-NOQA_WITH_REASON = re.compile(r"# (ruff: )?noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*\s+(# |- |\()\S+ \S+")
+NOQA_WITH_REASON = re.compile(r"# (ruff: )?noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*\s+# \S+")
 IGNORE = re.compile(r"#\s*type:\s*ignore")
-IGNORE_WITH_REASON = re.compile(r"# type: ignore\[[a-z, -]+\]\s+# \S+ \S+")
+IGNORE_WITH_REASON = re.compile(r"# type: ignore\[[a-z, -]+\]\s+# \S+")
 
 
 def python_files(root: Path) -> list[Path]:
@@ -87,12 +87,19 @@ def test_every_test_says_what_it_proves(root: Path) -> None:
 
 
 def test_every_exception_to_a_rule_has_its_reason(root: Path) -> None:
-    """`noqa` and `type: ignore` name the rule that they break, and say why."""
+    """`noqa` and `type: ignore` name the rule that they break, and say why.
+
+    Tests are not type-checked; there `type: ignore` only speaks to an editor.
+    """
     bare = [
         f"{path.relative_to(root)}:{line} {comment}"
         for path in python_files(root)
         for line, comment in comments(path)
         if (NOQA.search(comment) and not NOQA_WITH_REASON.search(comment))
-        or (IGNORE.search(comment) and not IGNORE_WITH_REASON.search(comment))
+        or (
+            IGNORE.search(comment)
+            and not IGNORE_WITH_REASON.search(comment)
+            and path.is_relative_to(root / "src")
+        )
     ]
     assert bare == []

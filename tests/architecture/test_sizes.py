@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-MODULE_LINES = 400
+MODULE_LINES = {"src": 400, "tests": 500}  # a test module may hold a longer list of cases
 FUNCTION_LINES = 50
 PARAMETERS = 6
 DRAWERS = {"util", "utils", "helper", "helpers", "common", "manager", "managers", "misc", "shared"}
@@ -35,22 +35,25 @@ def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 @pytest.mark.parametrize("folder", ["src", "tests"])
 def test_modules_fit_on_a_few_screens(root: Path, folder: str) -> None:
-    """No module is longer than 400 lines."""
+    """No module is longer than 400 lines, no test module than 500."""
     lengths = {
         str(path.relative_to(root)): len(path.read_text(encoding="utf-8").splitlines())
         for path in (root / folder).rglob("*.py")
     }
-    assert {path: n for path, n in lengths.items() if n > MODULE_LINES} == {}
+    assert {path: n for path, n in lengths.items() if n > MODULE_LINES[folder]} == {}
+
+
+def lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """From `def` to the last line, without the docstring: nobody should save on that."""
+    docstring = node.body[0] if ast.get_docstring(node) else None
+    spared = (docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0
+    return (node.end_lineno or node.lineno) - node.lineno + 1 - spared
 
 
 def test_functions_fit_on_one_screen(source: Path) -> None:
-    """No function is longer than 50 lines, its docstring included."""
-    long = {
-        place: node.end_lineno - node.lineno + 1
-        for place, node in functions(source)
-        if node.end_lineno is not None and node.end_lineno - node.lineno >= FUNCTION_LINES
-    }
-    assert long == {}
+    """No function is longer than 50 lines, its docstring not counted."""
+    lengths = {place: lines(node) for place, node in functions(source)}
+    assert {place: n for place, n in lengths.items() if n > FUNCTION_LINES} == {}
 
 
 def test_functions_take_six_parameters_at_most(source: Path) -> None:

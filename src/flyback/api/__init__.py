@@ -1,4 +1,8 @@
-"""Python verbs over the rooms below. `wiring` alone decides between real and rehearsed."""
+"""The verbs in Python, over the rooms below.
+
+Takes: jobs, names of runs, options. Gives: plans, runs, certificates. Never: asks whether the cloud
+is real or rehearsed outside `wiring`, which alone decides.
+"""
 
 from __future__ import annotations
 

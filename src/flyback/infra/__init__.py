@@ -1,4 +1,5 @@
 """What gets deployed, as data: templates, user-data and the agent bundle.
 
-Never: calls a cloud.
+Takes: the packages that are installed here. Gives: CloudFormation templates, archives. Never: calls
+a cloud.
 """

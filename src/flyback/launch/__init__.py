@@ -1,4 +1,5 @@
-"""Plan in, Launch out; then watch, collect, account for it and prove that nothing is left.
+"""From a plan to a run that is over: launch, watch, collect, account, certify, tear down.
 
-Never: imports the agent. The two meet only through files.
+Takes: a Plan. Gives: a Launch; then the run's files, its Receipt and its Certificate. Never: imports
+the agent; the two meet only through files.
 """
