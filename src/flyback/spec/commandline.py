@@ -34,23 +34,31 @@ def split_command(line: str) -> tuple[str, ...]:
         raise ValueError(f"a quote is never closed: {line!r}\nclose it, or write a list") from error
     if not words:
         raise ValueError("the command is empty\nwrite for example [python, train.py]")
-    found = _needs_shell(line)
-    if found:
+    if found := _operator(line):
         raise ValueError(f"no shell runs this, and {found} needs one\n{_SHELL}")
+    if found := _expansion(line):
+        raise ValueError(f"no shell runs this, and {found} needs one\n{_SHELL}, or a list of words")
     if re.fullmatch(r"[A-Za-z_]\w*=.*", words[0]):
         raise ValueError(f"{words[0]!r} is no program\nput variables under `env:`")
     return words
 
 
-def _needs_shell(line: str) -> str:
-    """What in the line only a shell understands; empty if nothing."""
-    inside_doubles = "".join(q for q in _QUOTED.findall(line) if q.startswith('"'))
-    bare = _QUOTED.sub("''", line)
-    operators = re.search(r"&&|\|\||>>|<<|[|&;<>()]", re.sub(r"\\.", "", bare))
-    if operators:
-        return operators[0]
-    expansion = re.search(r"\$\w+|\$[({]|`", re.sub(r"\\.", "", bare + inside_doubles))
-    if expansion:
-        return expansion[0]
-    wildcard = re.search(r"(?:^|\s)(?:~\S*|[^\s'\"]*[*?][^\s'\"]*)", re.sub(r"\\.", "", bare))
-    return wildcard[0].strip() if wildcard else ""
+def _bare(line: str) -> str:
+    """The line without what is quoted or escaped."""
+    return re.sub(r"\\.", "", _QUOTED.sub("''", line))
+
+
+def _operator(line: str) -> str:
+    """A pipe, redirection or the like; empty if there is none."""
+    match = re.search(r"&&|\|\||>>|<<|[|&;<>()]", _bare(line))
+    return match[0] if match else ""
+
+
+def _expansion(line: str) -> str:
+    """A variable, wildcard or home folder; empty if there is none."""
+    in_double_quotes = "".join(quote for quote in _QUOTED.findall(line) if quote[0] == '"')
+    expanded = _bare(line) + re.sub(r"\\.", "", in_double_quotes)
+    if match := re.search(r"\$\w+|\$[({]|`", expanded):
+        return match[0]
+    match = re.search(r"(?:^|\s)(?:~\S*|[^\s'\"]*[*?][^\s'\"]*)", _bare(line))
+    return match[0].strip() if match else ""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyback.errors import JobFileError
-from flyback.spec.locate import Node, Place
+from flyback.spec.locate import Node, Place, join
 from flyback.spec.problems import Problem
 from flyback.spec.syntax import explain
 
@@ -39,6 +39,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _STRING_TAGS = ("!", "tag:yaml.org,2002:str")
+_LONG_KEY = re.compile(r'"(?:[^"\\]|\\.){1000,}"\s*:')  # YAML's keys end at 1024
 # JSON allows these raw inside strings; YAML's reader takes them for line breaks or refuses them.
 _JSON_RAW = {
     ord("\t"): " ",
@@ -93,7 +94,8 @@ def parse(text: str, at: At) -> tuple[Node, list[Problem]]:
     except YAMLError as error:
         raise _malformed(error, text, at) from error
     except (ValueError, OverflowError) as error:  # chr() of an escape that names no character
-        raise _refuse(at(1, 1), "an escape in quotes names no character") from error
+        what = "an escape in double quotes names no character"
+        raise _refuse(at(1, 1), what, "write the character itself") from error
 
 
 class _Builder:
@@ -105,6 +107,7 @@ class _Builder:
         self._events: Iterator[Event] = iter(())
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._made = 0
+        self._way: list[str | int] = []
 
     def document(self, events: Iterator[Event]) -> Node:
         from ruamel.yaml.events import DocumentStartEvent
@@ -114,7 +117,7 @@ class _Builder:
         start = next(events)
         if not isinstance(start, DocumentStartEvent):
             return Node(None, self._at(1, 1))
-        root = self._node(next(events), 0)
+        root = self._node(next(events))
         next(events)
         following = next(events)
         if isinstance(following, DocumentStartEvent):
@@ -125,11 +128,11 @@ class _Builder:
             )
         return root
 
-    def _node(self, event: Event, depth: int) -> Node:
+    def _node(self, event: Event) -> Node:
         from ruamel.yaml.events import AliasEvent, MappingStartEvent, ScalarEvent
 
         place = self._place(event)
-        if depth > _DEEPEST:
+        if len(self._way) > _DEEPEST:
             raise _refuse(place, f"nested deeper than {_DEEPEST} levels")
         if isinstance(event, AliasEvent):
             return self._alias(event, place)
@@ -138,9 +141,9 @@ class _Builder:
         if isinstance(event, ScalarEvent):
             node = self._scalar(event, place)
         elif isinstance(event, MappingStartEvent):
-            node = self._mapping(event, place, depth)
+            node = self._mapping(event, place)
         else:
-            node = self._sequence(event, place, depth)
+            node = self._sequence(event, place)
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
             self._anchors[anchor] = (node, self._made - before)
@@ -152,7 +155,9 @@ class _Builder:
             raise _refuse(
                 place,
                 f"*{name} stands for an anchor that is not set above",
-                f"set it with &{name}, or put the text in quotes",
+                f"set it with &{name}, or put the text in quotes"
+                if name.isidentifier()
+                else "put the text in quotes",
             )
         node, size = self._anchors[name]
         self._count(size, place)
@@ -163,7 +168,7 @@ class _Builder:
         if self._made > _MOST_NODES:
             raise _refuse(place, f"more than {_MOST_NODES} values")
 
-    def _mapping(self, event: MappingStartEvent, place: Place, depth: int) -> Node:
+    def _mapping(self, event: MappingStartEvent, place: Place) -> Node:
         from ruamel.yaml.events import MappingEndEvent
 
         _untagged(event, place)
@@ -171,17 +176,17 @@ class _Builder:
         merged: list[Node] = []
         while not isinstance(key := next(self._events), MappingEndEvent):
             name, at, plain_key = self._key(key)
-            value = self._node(next(self._events), depth + 1)
+            self._way.append(name)
+            value = self._node(next(self._events))
             value = Node(value.value, at, value.written)
             if name == "<<" and plain_key:
                 merged.extend(_mappings(value))
             elif name in entries:
-                first = entries[name].place.line
-                self.problems.append(
-                    Problem(at, name, f"stands twice, first on line {first}", "remove one of them")
-                )
+                what = f"stands twice, first on line {entries[name].place.line}"
+                self.problems.append(Problem(at, join(self._way), what, "remove one of them"))
             else:
                 entries[name] = value
+            self._way.pop()
         for node in merged:
             entries = {**node.mapping, **entries}
         return Node(entries, place)
@@ -193,20 +198,22 @@ class _Builder:
         if isinstance(event, AliasEvent):
             node = self._alias(event, place)
         elif isinstance(event, ScalarEvent):
-            node = self._node(event, 0)
+            node = self._node(event)
         else:
             node = Node((), place)
         if isinstance(node.value, (dict, tuple)):
             raise _refuse(place, "a key must be plain text", "write `key: value`")
         return node.written, place, getattr(event, "style", None) is None
 
-    def _sequence(self, event: Event, place: Place, depth: int) -> Node:
+    def _sequence(self, event: Event, place: Place) -> Node:
         from ruamel.yaml.events import SequenceEndEvent
 
         _untagged(event, place)
         items: list[Node] = []
         while not isinstance(item := next(self._events), SequenceEndEvent):
-            items.append(self._node(item, depth + 1))
+            self._way.append(len(items))
+            items.append(self._node(item))
+            self._way.pop()
         return Node(tuple(items), place)
 
     def _scalar(self, event: ScalarEvent, place: Place) -> Node:
@@ -286,7 +293,7 @@ def _bytes(path: Path) -> bytes:
         ) from error
     except IsADirectoryError as error:
         raise JobFileError(
-            "this is a folder", where=str(path), remedy=_neighbours(path / "job.yaml")
+            "this is a folder", where=str(path), remedy="name the job file in it"
         ) from error
     except OSError as error:
         raise JobFileError(
@@ -353,8 +360,14 @@ def _checked_json(text: str, at: At) -> str:
     """The text as YAML reads it, once a JSON parser has found it to be JSON."""
     if not text.strip():
         return ""
+
+    def no_constant(name: str) -> None:
+        match = re.search(rf"[\[:,]\s*({name})", text)
+        line = 1 + text.count("\n", 0, match.start(1) if match else 0)
+        raise _refuse(at(line, 1), f"{name} is no finite number", "write a number")
+
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=no_constant)
     except json.JSONDecodeError as error:
         what = error.msg[:1].lower() + error.msg[1:]
         raise _refuse(
@@ -364,4 +377,7 @@ def _checked_json(text: str, at: At) -> str:
         ) from error
     except RecursionError as error:
         raise _refuse(at(1, 1), f"nested deeper than {_DEEPEST} levels") from error
+    if long := _LONG_KEY.search(text):
+        line = 1 + text.count("\n", 0, long.start())
+        raise _refuse(at(line, 1), "a key of more than 1000 characters", "shorten it")
     return text.translate(_JSON_RAW)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from flyback.spec.job import Input, JobSpec, Resources, SpotPolicy
@@ -14,11 +14,11 @@ from flyback.spec.problems import closest, listed
 __all__ = [
     "EXAMPLES",
     "FREE",
+    "NO_VALUE",
     "SECTIONS",
     "TEXTUAL",
     "TOP",
     "expected",
-    "join",
     "meant",
     "number_remedy",
     "slug",
@@ -32,6 +32,8 @@ def _names(kind: Any) -> tuple[str, ...]:
 
 TOP = _names(JobSpec)
 SECTIONS = {"resources": _names(Resources), "spot": _names(SpotPolicy), "inputs": _names(Input)}
+NO_VALUE = "write a value, or leave the key out"
+
 FREE = ("parameters", "sweep", "env", "secrets")
 """Mappings whose keys the user chooses."""
 
@@ -86,6 +88,7 @@ EXAMPLES = {
 }
 
 _OTHER_NAMES = {
+    "accelerator": "resources.gpu",
     "args": "parameters",
     "params": "parameters",
     "budget": "max_usd",
@@ -99,6 +102,9 @@ _OTHER_NAMES = {
     "disk": "resources.disk_gib",
     "environment": "env",
     "file_mounts": "inputs",
+    "gpu_count": "resources.count",
+    "gpu_model": "resources.gpu",
+    "gpu_type": "resources.gpu",
     "gpus": "resources.count",
     "hours": "max_hours",
     "instance_type": "resources.any_of",
@@ -116,18 +122,16 @@ _NESTED = {
 }
 
 
-def join(way: Iterable[str | int]) -> str:
-    """A field's path as people write it: `inputs[0].source`."""
-    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in way).lstrip(".")
-
-
-def meant(key: str, section: str, parameters: Collection[str] = ()) -> str | None:
+def meant(
+    key: str, section: str, parameters: Collection[str] = (), cutoff: float = 0.65
+) -> str | None:
     """The path that an unknown key most likely stands for.
 
     Args:
         key: The unknown key.
         section: The mapping that it stands in; empty for the top of the job.
         parameters: The workload's parameters, if known.
+        cutoff: How like a known word it must be, 0 to 1.
     """
     if section:
         guess = closest(key, SECTIONS.get(section, ()))
@@ -145,7 +149,7 @@ def meant(key: str, section: str, parameters: Collection[str] = ()) -> str | Non
         **{p: f"parameters.{p}" for p in parameters},
         **_NESTED,
     }
-    guess = closest(key, known)
+    guess = closest(key, known, cutoff)
     return known[guess] if guess else None
 
 
@@ -161,6 +165,8 @@ def unknown_remedy(key: str, section: str, parameters: Collection[str] = ()) -> 
     if guess is None:
         return f"the keys here are {listed(SECTIONS.get(section, (*TOP, 'presets')))}"
     head, _, tail = guess.partition(".")
+    if (tail or head) == key:
+        return f"it belongs under `{head}:`" if tail else "it belongs at the top of the job"
     if tail and head != section:
         return f"did you mean {tail}, under {head}?"
     return f"did you mean {tail or head}?"
@@ -180,12 +186,14 @@ _UNITS = {"max_hours": "hours", "stall_minutes": "minutes", "max_usd": "US dolla
 
 def number_remedy(field: str, value: Any) -> str:
     """What to write instead of something that is no number: `90m` hours are 1.5."""
+    if value is None:
+        return NO_VALUE
     leaf = field.rpartition(".")[2]
     unit = _UNITS.get(leaf, "GiB" if leaf.endswith("_gib") else "")
     number = _number_in(leaf, value) if isinstance(value, str) else None
     if number is None:
         return f"write for example `{EXAMPLES[field]}`" if field in EXAMPLES else "write a number"
-    return f"write `{leaf}: {number}`" + (f", in {unit}" if unit else ", without quotes")
+    return f"write {number}, in {unit}" if unit else f"write {number}, without quotes"
 
 
 def _number_in(leaf: str, text: str) -> str | None:

@@ -7,6 +7,7 @@ too.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from flyback.errors import UserError
 from flyback.spec import rules
 from flyback.spec.document import read
 from flyback.spec.job import JobSpec
-from flyback.spec.locate import Node, Place, Way, nearest
+from flyback.spec.locate import Node, Place, Way, join, nearest
 from flyback.spec.overrides import apply_overrides
 from flyback.spec.presets import WorkloadPresets, choose, lay_over, split
 from flyback.spec.problems import Problem, tell
@@ -85,6 +86,8 @@ class _Checks:
         found: dict[str, Problem] = {}
         if self.check_parameters is None or job.workload is None or job.command:
             return []
+        if math.prod(map(len, job.sweep.values())) > rules.MOST_CELLS:
+            return []
         for cell in job.cells():
             try:
                 self.check_parameters(job.workload, cell)
@@ -144,7 +147,8 @@ def load_job(  # the three hooks keep the workloads room out of this one
             problems.append(Problem(place, "", *chosen))
     body, faults = apply_overrides(body, overrides, known)
     job, more = checks.run(body)
-    problems += faults + more + _unused(base, presets, preset, checks)
+    problems += faults + _unused(base, presets, preset, checks)
+    problems += [_named(problem, presets) for problem in more]
     if problems or job is None:
         tell(problems, str(source))
     return LoadedJob(
@@ -165,8 +169,16 @@ def _unused(
         if name != preset:
             inside: set[Place] = layer.places()
             _, problems = checks.run(lay_over(base, layer))
-            found += [problem for problem in problems if problem.place in inside]
+            found += [_named(p, {name: layer}) for p in problems if p.place in inside]
     return found
+
+
+def _named(problem: Problem, presets: Mapping[str, Node]) -> Problem:
+    """The problem, with the preset that it stands in before the field."""
+    for name, layer in presets.items():
+        if problem.place in layer.places():
+            return replace(problem, field=f"presets.{name}.{problem.field}".rstrip("."))
+    return problem
 
 
 def _known(workload: str | None, names: WorkloadParameters | None) -> Collection[str]:
@@ -179,8 +191,6 @@ def _known(workload: str | None, names: WorkloadParameters | None) -> Collection
 
 
 def _problem(root: Node, way: Way, what: str, remedy: str) -> Problem:
-    from flyback.spec.fields import join
-
     return Problem(nearest(root, way).place, join(way), what, remedy)
 
 

@@ -11,7 +11,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Node", "Place", "Way", "merge", "nearest", "plain", "plant", "prune", "put", "shown"]
+__all__ = [
+    "Node",
+    "Place",
+    "Way",
+    "join",
+    "merge",
+    "nearest",
+    "plain",
+    "plant",
+    "prune",
+    "put",
+    "shown",
+]
 
 Way = tuple[str | int, ...]
 """Keys and list positions from the root of a document to a node."""
@@ -66,6 +78,11 @@ class Node:
         for node in below:
             found |= node.places()
         return found
+
+
+def join(way: Iterable[str | int]) -> str:
+    """A path as people write it: `inputs[0].source`."""
+    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in way).lstrip(".")
 
 
 def plain(node: Node) -> Any:

@@ -28,6 +28,8 @@ _STEP = r"[^\s.=+~][^\s.=]*"
 _OVERRIDE = re.compile(
     rf"(?P<sign>[+~]?)(?P<key>{_STEP}(?:\.{_STEP})*)(?:=(?P<value>.*))?", re.DOTALL
 )
+_SURELY, _LIKELY = 0.85, 0.65
+_LISTS = (("command",), ("setup",), ("inputs",), ("outputs",), ("resources", "any_of"))
 _OPEN = {"[": "]", "{": "}", "(": ")"}
 _FORM = "write key=value, +key=value or ~key"
 # YAML's reader refuses these, or takes them for line breaks.
@@ -194,6 +196,7 @@ class _Target:
         sections = [body.mapping[s].mapping for s in ("parameters", "sweep") if s in body.mapping]
         written = {name for section in sections for name in section}
         self._parameters = sorted({*workload_parameters, *written})
+        self._shipped = bool(workload_parameters)  # a shipped workload takes no others
 
     def apply(self, override: Override, value: Node, place: Place) -> Node:
         way = self._full(override, place)
@@ -217,8 +220,8 @@ class _Target:
         if head in TOP:
             self._descend(override.way, place)
             return override.way
-        guess = meant(head, "", self._parameters)
         adds = override.action == "add"
+        guess = meant(head, "", self._parameters, _SURELY if adds else _LIKELY)
         if head in self._parameters or (
             adds and (guess or "parameters.").startswith("parameters.")
         ):
@@ -230,9 +233,10 @@ class _Target:
             return f"did you mean {guess}? +parameters.{head}=… adds a parameter of that name"
         if guess is not None:
             return f"did you mean {guess.removeprefix('parameters.')}?"
-        if self._parameters:
-            return f"the parameters are {listed(self._parameters)}; +{head}=… adds one"
-        return f"+{head}=… adds a parameter"
+        listing = f"the parameters are {listed(self._parameters)}" if self._parameters else ""
+        if self._shipped:
+            return listing
+        return f"{listing}; +{head}=… adds one" if listing else f"+{head}=… adds a parameter"
 
     def _descend(self, way: tuple[str, ...], place: Place) -> None:
         head, *rest = way
@@ -294,12 +298,10 @@ class _Target:
             raise _wrong(
                 place, "only whole parameters are swept over", f"write {key}=[…] for a list"
             )
-        values = ",".join(map(_format_value, override.values))
-        raise _wrong(
-            place,
-            f"{way[0]} is no parameter: only parameters are swept over",
-            f"for a list, write {key}=[{values}]",
-        )
+        what = f"{key} is no parameter: only parameters are swept over"
+        if way in _LISTS:
+            raise _wrong(place, what, f"for a list, write {key}=[{place.label.partition('=')[2]}]")
+        raise _wrong(place, what, "write one value; put text that holds commas in quotes")
 
     def _remove(self, way: tuple[str, ...], place: Place) -> Node:
         if way[0] == "parameters" and len(way) > 1 and self._at(way) is None:

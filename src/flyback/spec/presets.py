@@ -12,7 +12,7 @@ from flyback.spec.problems import Problem, closest, listed
 __all__ = ["WorkloadPresets", "choose", "lay_over", "settle", "split"]
 
 WorkloadPresets = Callable[[str], Mapping[str, Mapping[str, Any]]]
-"""A workload's own presets: name → parameter → value; a UserError where there is no such workload."""
+"""A workload's own presets: name → parameter → value. UserError: there is no such workload."""
 
 
 def split(root: Node) -> tuple[Node, dict[str, Node], list[Problem]]:
@@ -39,6 +39,7 @@ def split(root: Node) -> tuple[Node, dict[str, Node], list[Problem]]:
             what = "presets don't hold presets"
             place = node.mapping["presets"].place
             problems.append(Problem(place, f"presets.{name}.presets", what, "remove it"))
+            presets[name] = prune(node, ("presets",))
     return body, presets, problems
 
 

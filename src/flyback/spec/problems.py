@@ -13,7 +13,7 @@ from flyback.spec.locate import Place
 __all__ = ["Problem", "closest", "listed", "tell"]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Problem:
     """One thing to mend.
 
@@ -40,7 +40,7 @@ def tell(problems: Iterable[Problem], document: str) -> NoReturn:
     Raises:
         JobFileError: always.
     """
-    first, *others = sorted(set(problems))
+    first, *others = sorted(dict.fromkeys(problems), key=lambda problem: problem.place)
     if not others:
         raise JobFileError(first.sentence, where=first.place.label, remedy=first.remedy)
     told = [f"{1 + len(others)} problems"]
@@ -51,13 +51,13 @@ def tell(problems: Iterable[Problem], document: str) -> NoReturn:
     raise JobFileError("\n".join(told), where=document)
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
+def closest(word: str, known: Iterable[str], cutoff: float = 0.65) -> str | None:
     """The known word that a person most likely meant, if any is close."""
     by_fold = {name.casefold().replace("-", "_"): name for name in known}
     wanted = word.casefold().replace("-", "_")
     if wanted in by_fold:
         return by_fold[wanted]
-    found = difflib.get_close_matches(wanted, by_fold, n=1, cutoff=0.7)
+    found = difflib.get_close_matches(wanted, by_fold, n=1, cutoff=cutoff)
     return by_fold[found[0]] if found else None
 
 

@@ -12,7 +12,7 @@ from flyback.spec.job import JobSpec
 from flyback.spec.locate import Way
 from flyback.spec.problems import closest, listed
 
-__all__ = ["MAX_HOURS", "Finding", "find", "resolve"]
+__all__ = ["MAX_HOURS", "MOST_CELLS", "Finding", "find", "resolve"]
 
 Finding = tuple[Way, str, str]
 """Where in the job, what is wrong, the remedy."""
@@ -27,7 +27,7 @@ _INSTANCE_TYPE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"ssm:/[A-Za-z0-9_.\-/]{1,1010}|secretsmanager:[A-Za-z0-9/_+=.@-]{1,512}")
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+")
-_MOST_CELLS = 10_000
+MOST_CELLS = 10_000
 
 
 def find(job: JobSpec, folder: Path) -> Iterator[Finding]:
@@ -214,7 +214,7 @@ def _sweep(job: JobSpec) -> Iterator[Finding]:
             what = "stands under parameters too"
             yield ("sweep", name), what, "remove one of them"
         cells *= max(1, len(values))
-    if cells > _MOST_CELLS:
+    if cells > MOST_CELLS:
         sizes = listed([f"{len(values)} {name}" for name, values in job.sweep.items()])
-        what = f"{cells} runs ({sizes}), more than {_MOST_CELLS}"
+        what = f"{cells} runs ({sizes}), more than {MOST_CELLS}"
         yield ("sweep",), what, "take fewer values"

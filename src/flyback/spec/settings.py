@@ -108,7 +108,7 @@ def _load(path: Path) -> Settings:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _malformed(path, text, str(error)) from error
-    problems = sorted(_problems(document, path, text))
+    problems = list(_problems(document, path, text))
     if problems:
         tell(problems, str(path))
     tags = {_TAG_NAMES[key]: value for key, value in document.get("tags", {}).items()}

@@ -7,9 +7,9 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from flyback.spec.fields import EXAMPLES, expected, join, number_remedy, slug, unknown_remedy
+from flyback.spec.fields import EXAMPLES, NO_VALUE, expected, number_remedy, slug, unknown_remedy
 from flyback.spec.job import JobSpec
-from flyback.spec.locate import Node, Way, nearest, plain, shown
+from flyback.spec.locate import Node, Way, join, nearest, plain, shown
 from flyback.spec.problems import Problem, closest, listed
 
 __all__ = ["shape"]
@@ -81,11 +81,11 @@ def _sentences(kind: str, way: Way, value: Any, stem: str) -> tuple[str, str]:
         return _choice(field, value)
     if kind.startswith(("int_", "float_")):
         article = "a whole number" if kind.startswith("int_") else "a number"
-        if kind == "int_from_float" and isinstance(value, float):
-            return expected(article, value), f"write `{way[-1]}: {max(1, round(value))}`"
         return expected(article, value), number_remedy(field, value)
     articles = {"string": "text", "tuple": "a list", "dict": "a mapping", "dataclass": "a mapping"}
     article = articles.get(kind.partition("_")[0], "something else")
+    if value is None and way == ("name",):
+        return expected(article, value), f"write `name: {slug(stem)}`"
     return expected(article, value), _type_remedy(field, way, value, article)
 
 
@@ -107,8 +107,8 @@ def _choices(field: str) -> Iterator[str]:
 
 def _type_remedy(field: str, way: Way, value: Any, article: str) -> str:
     if value is None:
-        return "write a value, or leave the key out"
+        return NO_VALUE
     example = EXAMPLES.get(field) or EXAMPLES.get(str(way[0]) if way else "")
     if article == "a list" and isinstance(value, (str, int, float)):
-        return f"write `{way[-1]}: [{value}]`" if isinstance(way[-1], str) else f"write [{value}]"
+        return f"write [{value}]"
     return f"write for example `{example}`" if example else ""

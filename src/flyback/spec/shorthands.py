@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from flyback.spec.commandline import split_command
-from flyback.spec.fields import TEXTUAL, join
-from flyback.spec.locate import Node, Way, plant
+from flyback.spec.fields import TEXTUAL
+from flyback.spec.locate import Node, Way, join, plant
 from flyback.spec.problems import Problem
 from flyback.spec.ranges import RANGE, expand_range
 

@@ -49,7 +49,7 @@ _SENTENCES = (
         "write a colon and a space after the key, or indent continued text",
     ),
     (
-        r"expected (chomping|an? )?.*indentation|expected chomping",
+        r"expected a comment or a line break|expected (chomping|indentation)",
         "`|` and `>` are followed by a line break",
         "put the text in quotes, or on the next line",
     ),
