@@ -1,0 +1,210 @@
+"""The emulated cloud as one thing: start it, point clients at it, stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from flyback.rehearsal.clock import VirtualClock
+from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
+from flyback.rehearsal.front import Front
+from flyback.rehearsal.identities import ROOT, Identities
+from flyback.rehearsal.inventory import take_inventory
+from flyback.rehearsal.middleware import Authorizer, Faults, Gaps, Journal, Moto
+from flyback.rehearsal.moto_state import fresh, simulated_time
+from flyback.rehearsal.parameters import SsmGap
+from flyback.rehearsal.permissions import IamGap, StsGap
+from flyback.rehearsal.server import Server
+from flyback.rehearsal.transport import Clients
+
+__all__ = ["START", "RehearsalCloud"]
+
+START = 1_767_614_400.0  # Monday 2026-01-05 12:00 UTC: a rehearsal repeats itself, dates included
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class RehearsalCloud:
+    """An emulated AWS account on a loopback port.
+
+    A context manager; or call `start` and `stop`. moto keeps its state per process, so a process
+    holds one at a time.
+
+    Args:
+        folder: Its machines live below.
+        region: Where the account works; other regions answer too.
+        seed: Of identifiers and of everything else that chance decides.
+        start: Simulated time at the beginning, in seconds since the epoch.
+        factor: Simulated seconds per measured second of a workload.
+        port: To listen on; 0 takes a free one.
+        flow_speed: Simulated seconds per real second while nobody takes part in the clock; None
+            lets time stand still then.
+
+    Attributes:
+        clock: The simulated time.
+        journal: Every request.
+        faults: Failures to act out.
+        capacity: Which machines are to be had.
+        machines: Their lives; `power_off` is what an operating system calls.
+        clients: boto3 clients of the root user in this process: `clients(service, region, via)`.
+        endpoint: URL that AWS clients are pointed at.
+    """
+
+    clock: VirtualClock
+    journal: Journal
+    faults: Faults
+    capacity: Capacity
+    machines: Machines
+    clients: Clients
+    endpoint: str
+
+    def __init__(  # noqa: PLR0913  # the knobs of a cloud, each with a default
+        self,
+        folder: Path,
+        *,
+        region: str = "us-east-1",
+        seed: int = 0,
+        start: float = START,
+        factor: float = 1.0,
+        port: int = 0,
+        flow_speed: float | None = None,
+    ) -> None:
+        self.region = region
+        self._folder = folder
+        self._seed = seed
+        self._start = start
+        self._factor = factor
+        self._port = port
+        self._flow_speed = flow_speed
+        self._running: contextlib.ExitStack | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start with an empty account.
+
+        Raises:
+            RuntimeError: this process holds another emulated cloud.
+            OSError: the port is taken.
+        """
+        if not _ONE_AT_A_TIME.acquire(blocking=False):
+            raise RuntimeError("this process holds an emulated cloud already; stop it first")
+        with contextlib.ExitStack() as stack:
+            stack.callback(_ONE_AT_A_TIME.release)
+            self._build(stack)
+            self._running = stack.pop_all()
+
+    def stop(self) -> None:
+        """End its machines, close its ports, forget its state; idempotent."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.close()
+
+    def environment(self) -> dict[str, str]:
+        """Environment that points any AWS client at this cloud as the account's root user."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": ROOT.access_key,
+            "AWS_SECRET_ACCESS_KEY": ROOT.secret,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "FLYBACK_CLOCK_URL": f"{self.endpoint}/_flyback/clock",
+        }
+
+    def inventory(self) -> str:
+        """All that the account holds, as canonical JSON: equal accounts give equal texts."""
+        return take_inventory(self.clients, (self.region,))
+
+    def _build(self, stack: contextlib.ExitStack) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        fresh(self._seed)
+        stack.callback(fresh, self._seed)
+        self.clock = VirtualClock(self._start, self._factor, self._flow_speed)
+        stack.callback(self.clock.close)
+        stack.enter_context(simulated_time(self.clock.now))
+        identities = Identities(self.clock.now)
+        self.journal = Journal(self.clock.now)
+        self.faults = Faults(self._seed)
+        self.capacity = Capacity()
+        self.machines = Machines(self.clock)
+        gaps = self._gaps()
+        front = Front(
+            (self.journal, Authorizer(identities), self.faults, gaps, Moto()),
+            identities,
+            self.clock.now,
+            routes={
+                "clock": self._serve_clock,
+                "faults": self._serve_faults,
+                "health": lambda *_: {"status": "ok", "now": self.clock.now()},
+                "journal": self._serve_journal,
+            },
+        )
+        server = Server(front, self._port)
+        stack.callback(server.close)
+        self.endpoint = server.url
+        self.clients = Clients(front.respond, server.url)
+        stack.callback(self.clients.close)
+        self._attach_machines(stack)
+
+    def _gaps(self) -> Gaps:
+        try:
+            from flyback.rehearsal.cloudformation import CloudFormationGap
+        except ImportError:
+            return Gaps((Ec2Gap(self.machines, self.capacity), SsmGap(), StsGap(), IamGap()))
+        return Gaps(
+            (
+                Ec2Gap(self.machines, self.capacity),
+                SsmGap(),
+                StsGap(),
+                IamGap(),
+                CloudFormationGap(
+                    lambda service, region: self.clients(service, region, "cloudformation"),
+                    self.clock,
+                ),
+            )
+        )
+
+    def _attach_machines(self, stack: contextlib.ExitStack) -> None:
+        from flyback.rehearsal.simulator import InstanceSimulator, Options
+
+        simulator = InstanceSimulator(
+            self.endpoint,
+            self.clock,
+            self._folder / "machines",
+            self.machines.power_off,
+            Options(seed=self._seed),
+            lambda service, region: self.clients(service, region, "ec2"),
+        )
+        stack.callback(simulator.close)
+        self.machines.host = simulator
+
+    def _serve_clock(self, method: str, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        del method
+        return self.clock.serve(verb, dict(body))
+
+    def _serve_faults(self, method: str, rest: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        del rest
+        if method == "DELETE":
+            self.faults.clear()
+        return self.faults.serve(body)
+
+    def _serve_journal(self, method: str, rest: str, body: Mapping[str, Any]) -> list[Any]:
+        from flyback.spec.codec import encode
+
+        del method, rest
+        return [encode(entry) for entry in self.journal.entries(after=int(body.get("after", 0)))]

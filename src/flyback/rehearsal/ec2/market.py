@@ -1,0 +1,125 @@
+"""Which machines are to be had just now, and for how much.
+
+`Market` is what a launch asks. `Capacity` is the plainest one: everything is there unless a test
+or a user said otherwise, and nothing has a price.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+from flyback.rehearsal.call import AwsError
+
+__all__ = ["Capacity", "Market", "refusal"]
+
+# AWS's sentences. Without capacity AWS answers 500, so botocore retries it.
+_SENTENCES = {
+    "InsufficientInstanceCapacity": (
+        (
+            "We currently do not have sufficient {type} capacity in the Availability Zone you "
+            "requested ({zone}). Our system will be working on provisioning additional capacity."
+        ),
+        500,
+    ),
+    "UnfulfillableCapacity": (
+        (
+            "Unable to fulfill capacity due to your request configuration. "
+            "Please adjust your request and try again."
+        ),
+        400,
+    ),
+    "MaxSpotInstanceCountExceeded": ("Max spot instance count exceeded", 400),
+    "VcpuLimitExceeded": (
+        (
+            "You have requested more vCPU capacity than your current vCPU limit allows for the "
+            "instance bucket that the specified instance type belongs to. Please visit "
+            "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."
+        ),
+        400,
+    ),
+    "InsufficientFreeAddressesInSubnet": (
+        (
+            "There are not enough free addresses in the subnet to satisfy the requested number of "
+            "instances."
+        ),
+        400,
+    ),
+    "SpotMaxPriceTooLow": (
+        (
+            "Your Spot request price is lower than the minimum required Spot request fulfillment "
+            "price for {type} in {zone}."
+        ),
+        400,
+    ),
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted": (
+        (
+            "The provided credentials do not have permission to create the service-linked role for "
+            "EC2 Spot Instances."
+        ),
+        403,
+    ),
+}
+
+
+class Market(Protocol):
+    """What a launch asks before it is made."""
+
+    def offer(self, instance_type: str, zone: str, market: str) -> str | None:
+        """Whether a machine is to be had.
+
+        Args:
+            instance_type: For instance `g4dn.xlarge`.
+            zone: Availability zone.
+            market: `spot` or `on-demand`.
+
+        Returns:
+            None where it is, else AWS's error code.
+        """
+        ...
+
+    def price(self, instance_type: str, zone: str, market: str) -> float | None:
+        """USD per hour just now; None where nobody knows."""
+        ...
+
+
+class Capacity:
+    """Everything is to be had, except what was refused."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._refused: dict[tuple[str, str, str], str] = {}
+
+    def refuse(
+        self,
+        instance_type: str = "*",
+        zone: str = "*",
+        market: str = "*",
+        code: str = "InsufficientInstanceCapacity",
+    ) -> None:
+        """Refuse a pool from now on; `*` stands for every one."""
+        with self._lock:
+            self._refused[instance_type, zone, market] = code
+
+    def restore(self, instance_type: str = "*", zone: str = "*", market: str = "*") -> None:
+        """Take a refusal back; does nothing where there is none."""
+        with self._lock:
+            self._refused.pop((instance_type, zone, market), None)
+
+    def offer(self, instance_type: str, zone: str, market: str) -> str | None:
+        asked = (instance_type, zone, market)
+        with self._lock:
+            for pool, code in self._refused.items():
+                if all(part in ("*", want) for part, want in zip(pool, asked, strict=True)):
+                    return code
+        return None
+
+    def price(self, instance_type: str, zone: str, market: str) -> float | None:
+        del instance_type, zone, market  # no price list: the first override is as good as any
+        return None
+
+
+def refusal(code: str, instance_type: str, zone: str) -> AwsError:
+    """AWS's error for a code that `offer` gave."""
+    sentence, status = _SENTENCES.get(code, ("The request was refused: {type} in {zone}", 400))
+    return AwsError(code, sentence.format(type=instance_type, zone=zone), status)

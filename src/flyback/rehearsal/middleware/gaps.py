@@ -1,0 +1,42 @@
+"""What moto lacks or does differently from AWS is answered by our own parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from flyback.rehearsal.call import Call, Gap, Response
+from flyback.rehearsal.serialising import serialise
+
+__all__ = ["Gaps"]
+
+
+class Gaps:
+    """Routes operations to gaps; everything else goes on to moto.
+
+    Args:
+        gaps: Each for some operations of one service; no two for the same.
+
+    Raises:
+        ValueError: two gaps answer the same operation.
+    """
+
+    def __init__(self, gaps: Iterable[Gap]) -> None:
+        self._routes: dict[tuple[str, str], Gap] = {}
+        for gap in gaps:
+            for operation in gap.operations:
+                route = (gap.service, operation)
+                if route in self._routes:
+                    raise ValueError(f"two gaps answer {gap.service}:{operation}")
+                self._routes[route] = gap
+
+    @property
+    def routes(self) -> Mapping[tuple[str, str], Gap]:
+        """Which gap answers which operation, by service and operation."""
+        return dict(self._routes)
+
+    def __call__(self, call: Call, forward: Callable[[Call], Response]) -> Response:
+        gap = self._routes.get((call.service, call.operation))
+        if gap is None:
+            return forward(call)
+        result = gap.answer(call, forward)
+        return result if isinstance(result, Response) else serialise(call, result)

@@ -1,0 +1,68 @@
+"""An emulated cloud that stays up, for any AWS client on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from flyback.rehearsal.cloud import START, RehearsalCloud
+from flyback.spec.codec import write_json
+
+__all__ = ["serve"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def serve(
+    folder: Path,
+    address: Path,
+    *,
+    port: int = 0,
+    region: str = "us-east-1",
+    speed: float = 1.0,
+    announce: Callable[[str], object] = print,
+) -> None:
+    """Keep a cloud up until SIGINT or SIGTERM.
+
+    While nobody takes part in its clock, simulated time flows.
+
+    Args:
+        folder: Its machines live below.
+        address: A JSON file with `endpoint`, `pid` and `environment`, there while it is up.
+        port: To listen on; 0 takes a free one.
+        region: The emulated account's.
+        speed: Simulated seconds per real second between commands.
+        announce: Told, line by line, how to reach it.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        ended.set()
+
+    before = {number: signal.signal(number, end) for number in _SIGNALS}
+    try:
+        with RehearsalCloud(
+            folder, region=region, start=START, port=port, flow_speed=speed
+        ) as cloud:
+            environment = cloud.environment()
+            write_json(
+                address,
+                {"endpoint": cloud.endpoint, "pid": os.getpid(), "environment": environment},
+            )
+            try:
+                for name, value in environment.items():
+                    announce(f"export {name}={value}")
+                ended.wait()
+            finally:
+                address.unlink(missing_ok=True)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
