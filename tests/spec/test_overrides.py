@@ -298,3 +298,13 @@ def test_an_override_of_a_shared_default_does_not_leak(tmp_path: Path) -> None:
     before = load_job(path).job
     load_job(path, ["nfft=1,2", "resources.gpu=L4"])
     assert load_job(path).job == before
+
+
+def test_an_error_does_not_show_a_secret(load: Load) -> None:
+    """Terminals and build logs are read by others."""
+    with pytest.raises(JobFileError) as caught:
+        load(JOB, "+secrets.TOKEN=hf_abcdefgh")
+    assert str(caught.value) == (
+        "+secrets.TOKEN=…: secrets.TOKEN: no reference to a secret; the secret itself never stands "
+        "in a job file\n  → write ssm:/name or secretsmanager:name"
+    )

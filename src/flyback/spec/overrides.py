@@ -95,7 +95,7 @@ def apply_overrides(
     """
     problems: list[Problem] = []
     for number, text in enumerate(overrides, start=1):
-        place = Place(2, number, 1, text)
+        place = Place(2, number, 1, _label(text))
         try:
             override, value = _read(text, place)
             body = _Target(body, workload_parameters).apply(override, value, place)
@@ -182,6 +182,12 @@ def _format_value(value: Any) -> str:
         raise ValueError(f"{value} is no JSON")
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return text.translate(_ESCAPED)
+
+
+def _label(text: str) -> str:
+    """What an error shows of an override: all of it, but no secret that was put there."""
+    key, _, value = text.partition("=")
+    return f"{key}=…" if value and key.lstrip("+~").startswith("secrets") else text
 
 
 def _wrong(place: Place, what: str, remedy: str = "") -> JobFileError:
