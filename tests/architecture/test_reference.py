@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from flyback import errors
+from flyback.api import plan
 from flyback.spec.job import Input, JobSpec, Resources, SpotPolicy
 from flyback.spec.load import load_job
 from flyback.spec.paths import AttemptPaths, RunPaths
@@ -102,3 +104,12 @@ def test_job_files_in_the_documents_load(root: Path, tmp_path: Path) -> None:
             assert loaded.job.name
             seen += 1
     assert seen > 1
+
+
+@pytest.mark.parametrize(
+    "overrides", [(), ("resources.count=1", "resources.any_of=[g4dn.xlarge]")], ids=["cpu", "t4"]
+)
+def test_the_readme_names_the_price_that_plan_quotes(root: Path, overrides: Sequence[str]) -> None:
+    """What a run costs is the first thing that a reader asks, so it must be true."""
+    made = plan(root / "examples" / "spectral.yaml", overrides=overrides, preset="smoke")
+    assert f"${made.quote_usd:.4f}" in page(root, "README.md")
