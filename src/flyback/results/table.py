@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flyback.results.figures import (
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Column", "ResultTable", "as_text", "result_table", "results_view", "with_missing"]
 
-_GAP = 2
+_GAPS = (2, 1)  # blanks between columns: two where there is room
+_EDGES = 2  # a drawn table begins and ends with a blank
 _WIDTH = 80
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A heading and the cells under it.
+    """A heading, which may have two lines, and the cells under it.
 
     Args:
         optional: Whether it may be left out where the screen is narrow.
@@ -44,7 +45,12 @@ class Column:
     @property
     def width(self) -> int:
         """Characters of its widest cell."""
-        return max(len(text) for text in (self.title, *self.cells))
+        return max(len(text) for text in (*self.title.split("\n"), *self.cells))
+
+    @property
+    def name(self) -> str:
+        """Its heading in one line."""
+        return self.title.replace("\n", " ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,20 +67,29 @@ class ResultTable:
     shared: str
     notes: tuple[str, ...]
 
+    def width(self, gap: int) -> int:
+        """Characters of a row with so many blanks between columns."""
+        return sum(column.width for column in self.columns) + gap * (len(self.columns) - 1)
+
+    def gap(self, width: int) -> int:
+        """Blanks between columns that leave it no wider than `width`, if any do."""
+        return next((gap for gap in _GAPS if self.width(gap) <= width), _GAPS[-1])
+
     def narrowed(self, width: int) -> ResultTable:
         """Leave out optional columns, the last ones first, until it is no wider than `width`."""
-        columns = list(self.columns)
+        narrow = self
         out: list[str] = []
-        while sum(c.width + _GAP for c in columns) - _GAP > width:
-            optional = [column for column in columns if column.optional]
+        while narrow.width(_GAPS[-1]) > width:
+            optional = [column for column in narrow.columns if column.optional]
             if not optional:
                 break
-            columns.remove(optional[-1])
-            out.insert(0, optional[-1].title)
+            out.insert(0, optional[-1].name)
+            kept = tuple(column for column in narrow.columns if column is not optional[-1])
+            narrow = replace(narrow, columns=kept)
         if not out:
             return self
         note = f"too wide to show: {', '.join(out)}; results.jsonl has everything"
-        return ResultTable(columns=tuple(columns), shared=self.shared, notes=(*self.notes, note))
+        return replace(narrow, notes=(*self.notes, note))
 
 
 def with_missing(
@@ -121,23 +136,30 @@ def result_table(results: Sequence[Result]) -> ResultTable:
 def as_text(table: ResultTable, width: int = _WIDTH) -> str:
     """The table in plain characters, without colour."""
     narrow = table.narrowed(width)
+    gap = " " * narrow.gap(width)
 
     def line(texts: Sequence[str]) -> str:
         parts = [
             text.rjust(column.width) if column.numeric else text.ljust(column.width)
             for text, column in zip(texts, narrow.columns, strict=True)
         ]
-        return (" " * _GAP).join(parts).rstrip()
+        return gap.join(parts).rstrip()
 
+    titles = [column.title.split("\n") for column in narrow.columns]
     body = zip(*(column.cells for column in narrow.columns), strict=True)
     lines = [
-        line([column.title for column in narrow.columns]),
+        *([line([words[0] if words[1:] else "" for words in titles])] if _has_two(titles) else []),
+        line([words[-1] for words in titles]),
         line(["-" * column.width for column in narrow.columns]),
         *(line(texts) for texts in body),
         *([narrow.shared] if narrow.shared else []),
         *narrow.notes,
     ]
     return "\n".join(lines) + "\n"
+
+
+def _has_two(titles: Sequence[Sequence[str]]) -> bool:
+    return any(len(words) > 1 for words in titles)
 
 
 def results_view(results: Sequence[Result]) -> RenderableType:
@@ -158,12 +180,15 @@ class _View:
         if not self._results:
             yield Text("no result lines", style="yellow")
             return
-        table = result_table(self._results).narrowed(options.max_width)
-        drawn = Table(box=box.SIMPLE_HEAD, padding=(0, _GAP, 0, 0), pad_edge=False)
+        width = options.max_width - _EDGES
+        table = result_table(self._results).narrowed(width)
+        padding = table.gap(width) - 1  # the box draws one blank between columns
+        drawn = Table(box=box.SIMPLE_HEAD, padding=(0, padding, 0, 0), pad_edge=False)
         for column in table.columns:
             drawn.add_column(
                 Text(column.title),
                 justify="right" if column.numeric else "left",
+                vertical="bottom",
                 overflow="fold",
                 no_wrap=column.numeric,
             )
@@ -184,20 +209,20 @@ def _styled(text: str) -> RenderableType:
 
 
 def _parameters(rows: Sequence[Result]) -> tuple[list[Column], dict[str, str]]:
-    """Columns of the parameters that differ, and the values of those that don't."""
-    names = dict.fromkeys(name for row in rows for name in row.params)
-    texts = {
-        name: tuple(_plain(row.params[name]) if name in row.params else "" for row in rows)
-        for name in names
-    }
-    varying = [
-        Column(
-            title=name, cells=cells, numeric=all(_is_number(row.params.get(name)) for row in rows)
-        )
-        for name, cells in texts.items()
-        if len(set(cells)) > 1
-    ]
-    return varying, {name: cells[0] for name, cells in texts.items() if len(set(cells)) == 1}
+    """Columns of the parameters that differ, and the values of those that don't.
+
+    A row that lacks a parameter (its cell never ran) makes no difference.
+    """
+    varying, fixed = [], {}
+    for name in dict.fromkeys(name for row in rows for name in row.params):
+        values = [row.params[name] for row in rows if row.params.get(name) is not None]
+        texts = [_plain(row.params[name]) if name in row.params else "" for row in rows]
+        if len(set(texts) - {""}) > 1:
+            numeric = all(_is_number(value) for value in values)
+            varying.append(Column(title=name, cells=tuple(texts), numeric=numeric))
+        elif values:
+            fixed[name] = _plain(values[0])
+    return varying, fixed
 
 
 def _status(rows: Sequence[Result]) -> list[Column]:
@@ -211,7 +236,11 @@ def _latency(rows: Sequence[Result]) -> list[Column]:
         return []
     counts = [(row.latency_ns or {}).get("n") for row in rows]
     columns = [
-        Column(title=f"{name} µs", cells=_cells(rows, "latency_ns", name, format_microseconds))
+        Column(
+            title=f"{name}\nµs",
+            cells=_cells(rows, "latency_ns", name, format_microseconds),
+            optional=name == "max",
+        )
         for name in ("p50", "p99", "max")
     ]
     cells = tuple(NOT_AVAILABLE if n is None else f"{n:,}" for n in counts)
@@ -223,7 +252,9 @@ def _margin(rows: Sequence[Result]) -> list[Column]:
         return []
     return [
         Column(
-            title=f"margin {name}", cells=_cells(rows, "stream", f"margin_{name}", format_margin)
+            title=f"margin\n{name}",
+            cells=_cells(rows, "stream", f"margin_{name}", format_margin),
+            optional=name == "p50",
         )
         for name in ("p50", "p99")
     ]
@@ -239,7 +270,7 @@ def _accuracy(rows: Sequence[Result]) -> list[Column]:
 
 
 def _metric_title(metric: str) -> str:
-    return "SNR dB" if _is_snr(metric) else metric
+    return "SNR\ndB" if _is_snr(metric) else metric
 
 
 def _is_snr(metric: str) -> bool:
@@ -308,6 +339,11 @@ def _notes(rows: Sequence[Result]) -> list[str]:
         f"cell {row.cell}: {row.status}: {row.reason or 'no reason was given'}"
         for row in rows
         if row.status != "ok"
+    ]
+    notes += [
+        f"cell {row.cell}: {row.stream['misses']} of {(row.latency_ns or {}).get('n')} too late"
+        for row in rows
+        if row.stream is not None and row.stream.get("misses")
     ]
     few = [
         str(row.cell)
