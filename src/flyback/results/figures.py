@@ -69,7 +69,7 @@ def format_quantity(quantity: float) -> str:
     """A quantity, four digits, never in powers of ten."""
     if quantity == 0:
         return "0"
-    text = f"{quantity:,.4f}" if abs(quantity) < 1000 else f"{quantity:,.0f}"  # noqa: PLR2004
+    text = f"{quantity:,.4f}" if abs(quantity) < 1000 else f"{quantity:,.0f}"  # noqa: PLR2004  # four digits
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
