@@ -31,7 +31,7 @@ def test_an_endless_line_is_no_result() -> None:
     for _ in range(20):
         line.feed(b"x" * 2**20)
     line.feed(b"\n")
-    assert line.value() == '{"ok": 1}' or len(line.value()) < 16 * 2**20
+    assert line.value() == '{"ok": 1}'
 
 
 @given(st.lists(st.text(st.characters(blacklist_categories=["Cs"]), max_size=60), max_size=200))

@@ -21,13 +21,17 @@ class LastLine:
     def __init__(self) -> None:
         self._last = b""
         self._open = b""
+        self._endless = False
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
-        *whole, self._open = (self._open + chunk).split(b"\n")
+        *whole, rest = (self._open + chunk).split(b"\n")
+        if whole and self._endless:
+            del whole[0]  # the end of a line whose beginning was dropped
+            self._endless = False
         self._keep(whole)
-        if len(self._open) > _MOST_LINE_BYTES:
-            self._open = b""
+        self._endless = self._endless or len(rest) > _MOST_LINE_BYTES
+        self._open = b"" if self._endless else rest
 
     def value(self) -> str:
         """The line, without its end; empty where nothing was printed."""
