@@ -1,0 +1,77 @@
+"""What all parts of the engine share: the register, the clock, clients of the emulated AWS."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from flyback.rehearsal.cloudformation.names import partition_of, suffix
+from flyback.rehearsal.cloudformation.resources.handler import Site
+from flyback.rehearsal.cloudformation.stack import Register, Stack
+from flyback.spec.clock import Clock
+
+__all__ = ["Engine", "SimulatedClock"]
+
+
+class SimulatedClock(Protocol):
+    """The part of the rehearsal's clock that the engine uses."""
+
+    def now(self) -> float:
+        """Simulated seconds since the epoch."""
+        ...
+
+    def spawn(self, name: str, target: Callable[[Clock], None]) -> object:
+        """Run `target` in a thread that takes part in simulated time."""
+        ...
+
+
+class Engine:
+    """Shared state.
+
+    `lock` is held by every request for as long as it is answered, so that two requests can't both
+    find a stack at rest; the threads that work on stacks hold it only where they enter a state of
+    rest. Readers take copies of what those threads grow.
+
+    Args:
+        clients: A boto3 client for a service in a region, calling the same emulated cloud.
+        clock: Simulated time.
+    """
+
+    def __init__(self, clients: Callable[[str, str], Any], clock: SimulatedClock) -> None:
+        self.clock = clock
+        self.stacks = Register()
+        self.lock = threading.RLock()
+        self._clients = clients
+        self._made: dict[tuple[str, str], Any] = {}
+        self._operations = 0
+
+    def client(self, service: str, region: str) -> Any:
+        """A client, made once."""
+        key = (service, region)
+        if key not in self._made:
+            self._made[key] = self._clients(service, region)
+        return self._made[key]
+
+    def site(self, stack: Stack, logical_id: str) -> Site:
+        """Where a handler works on a resource of a stack."""
+        stack.created_names += 1
+        return Site(
+            clients=partial(self._client_in, stack.region),
+            region=stack.region,
+            account=stack.account,
+            partition=partition_of(stack.region),
+            stack_name=stack.name,
+            logical_id=logical_id,
+            suffix=suffix(stack.id, logical_id, stack.created_names),
+        )
+
+    def begin(self, stack: Stack, work: Callable[[Clock], None]) -> None:
+        """Work on a stack in a thread of its own, in simulated time."""
+        stack.working = True
+        self._operations += 1
+        self.clock.spawn(f"cloudformation {stack.name} {self._operations}", work)
+
+    def _client_in(self, region: str, service: str) -> Any:
+        return self.client(service, region)
