@@ -204,13 +204,10 @@ def _linked_interpreter(image: Path) -> tuple[Path, ...]:
 def _site_packages(image: Path) -> Path | None:
     """Where the image's interpreter looks for packages; None where it is not an image's own."""
     ask = "import json, site, sys; print(json.dumps([sys.prefix, *site.getsitepackages()]))"
-    answer = subprocess.run(
-        [str(image / "bin" / "python3"), "-I", "-B", "-c", ask],
-        capture_output=True,
-        check=False,
-        env={},
-    )
-    if answer.returncode != 0:
+    command = [str(image / "bin" / "python3"), "-I", "-B", "-c", ask]
+    try:
+        answer = subprocess.run(command, capture_output=True, check=True, env={})
+    except (OSError, subprocess.CalledProcessError):
         return None
     prefix, *folders = map(Path, json.loads(answer.stdout))
     inside = [folder for folder in folders if image in folder.parents]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import site
 import sys
 import sysconfig
@@ -96,7 +98,8 @@ class Fence:
 def private_paths() -> frozenset[Path]:
     """What belongs to the developer: home, scratch, this checkout, every place of packages."""
     checkout = Path(__file__).resolve().parents[4]
-    places = [str(Path.home()), tempfile.gettempdir(), "/tmp", "/var/tmp", str(checkout)]  # noqa: S108  # hidden, not used
+    places = [str(Path.home()), pwd.getpwuid(os.getuid()).pw_dir, str(checkout)]
+    places += [tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108  # hidden, not used
     places += [entry for entry in sys.path if entry]
     places += [*site.getsitepackages(), site.getusersitepackages()]
     places += [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
