@@ -12,6 +12,7 @@ from flyback.errors import UserError
 from flyback.launch.archive import Archive, pack
 from flyback.spec.job import Engine, JobSpec
 from flyback.spec.load import load_job
+from flyback.spec.rules import resolve
 
 __all__ = ["Prepared", "prepare"]
 
@@ -22,17 +23,18 @@ class Prepared:
 
     job: JobSpec
     folder: Path
+    preset: str | None = None
 
     def archive(self) -> Archive | None:
         """The working directory and the inputs that lie on this machine."""
-        workdir = self.folder / self.job.workdir if self.job.workdir else None
+        workdir = resolve(self.folder, self.job.workdir) if self.job.workdir else None
         extra = {
-            item.path: self.folder / item.source
+            item.path: resolve(self.folder, item.source)
             for item in self.job.inputs
             if "://" not in item.source
         }
         if self.job.requirements:
-            extra[self.job.requirements] = self.folder / self.job.requirements
+            extra[self.job.requirements] = resolve(self.folder, self.job.requirements)
         return pack(workdir, extra)
 
 
@@ -72,7 +74,7 @@ def prepare(
             workload_presets=registry.presets,
             workload_parameters=registry.parameter_names,
         )
-        prepared = Prepared(loaded.job, loaded.folder)
+        prepared = Prepared(loaded.job, loaded.folder, loaded.preset)
         if engine is None and "engine" not in loaded.given:
             engine = otherwise
     if engine is not None:
@@ -87,7 +89,7 @@ def prepare(
 def _check_files(prepared: Prepared, registry: Any) -> None:
     """Let the workload look at the files that it will be given, while they are here."""
     here: Mapping[str, Path] = {
-        item.path: prepared.folder / item.source
+        item.path: resolve(prepared.folder, item.source)
         for item in prepared.job.inputs
         if "://" not in item.source
     }

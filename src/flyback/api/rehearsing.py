@@ -11,12 +11,11 @@ from typing import Any
 
 from flyback.api.job import prepare
 from flyback.api.runs import Run
-from flyback.api.verbs import Options, deploy, remove, start
+from flyback.api.verbs import Options, decide, deploy, remove, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.aws.ec2 import GONE
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.progress import Report, silent
-from flyback.plan.planner import make_plan
 from flyback.spec.certificate import Certificate
 from flyback.spec.codec import encode
 from flyback.spec.event import Marker
@@ -91,7 +90,7 @@ def rehearse(
     prepared = prepare(job, overrides=overrides, preset=preset, engine="ec2")
     chosen = options or Options(cloud="rehearsal")
     region = chosen.region or _DEFAULT_REGION
-    make_plan(prepared.job, region=region)  # a job that fits no machine ends here
+    decide(prepared, region)  # a job that fits no machine ends here
     parent = local_home() / "rehearsal"
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=parent, prefix="cloud-"))

@@ -20,6 +20,7 @@ from flyback.launch.local import LocalExecutor
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.runid import new_run_id
+from flyback.plan.expectation import expect
 from flyback.plan.planner import make_plan
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
@@ -31,6 +32,7 @@ from flyback.store.open import open_store
 
 __all__ = [
     "Options",
+    "decide",
     "deploy",
     "down",
     "plan",
@@ -119,7 +121,7 @@ def plan(
 ) -> Plan:
     """What a job would ask for and cost; nothing is created, no account is needed."""
     prepared = prepare(job, overrides=overrides, preset=preset, engine=engine)
-    return make_plan(prepared.job, region=region or _DEFAULT_REGION)
+    return decide(prepared, region or _DEFAULT_REGION)
 
 
 def run(
@@ -145,6 +147,12 @@ def run(
     return start(prepared, cloud, chosen, report)
 
 
+def decide(prepared: Prepared, region: str) -> Plan:
+    """The plan of a checked job."""
+    expected = expect(prepared.job, smoke=prepared.preset == "smoke")
+    return make_plan(prepared.job, region=region, expected=expected)
+
+
 def start(prepared: Prepared, cloud: Cloud | None, options: Options, report: Report) -> Run:
     """Launch a checked job on this machine (`cloud` None) or in an account."""
     if prepared.job.engine == "batch":
@@ -153,11 +161,11 @@ def start(prepared: Prepared, cloud: Cloud | None, options: Options, report: Rep
     clock = SystemClock() if cloud is None else cloud.clock
     run_id = new_run_id(prepared.job.name, clock.now(), random.SystemRandom())
     if cloud is None:
-        made = make_plan(prepared.job, region=options.region or _DEFAULT_REGION)
+        made = decide(prepared, options.region or _DEFAULT_REGION)
         records = Records(run_id, home, home)
         local = LocalExecutor(home.root, clock, report)
         return Run(local.launch(made, prepared.archive(), records), made, None, report)
-    made = make_plan(prepared.job, region=cloud.session.region)
+    made = decide(prepared, cloud.session.region)
     archive = prepared.archive()
     deployment = find(cloud.session, options.name)
     executor = Ec2Executor(cloud.session, deployment, clock, report, rehearsed=cloud.rehearsed)

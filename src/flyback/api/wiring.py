@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flyback.aws.ledger import FileLedger
-from flyback.aws.session import Access, Session
+from flyback.aws.session import Access, Session, configured_region
 from flyback.errors import MissingExtraError, UserError
 from flyback.spec.clock import Clock, RemoteClock, SystemClock
 from flyback.spec.paths import home
@@ -124,15 +124,8 @@ def _missing(error: ImportError) -> MissingExtraError:
 
 def _aws(region: str | None, profile: str | None) -> Cloud:
     clock = SystemClock()
-    access = Access(region=region or _default_region(profile), profile=profile)
+    access = Access(region=region or configured_region(profile) or "us-east-1", profile=profile)
     return _cloud("aws", access, clock, local_home() / "ledger")
-
-
-def _default_region(profile: str | None) -> str:
-    from botocore.session import Session as Botocore
-
-    configured = Botocore(profile=profile).get_config_variable("region")
-    return str(configured or "us-east-1")
 
 
 def _served(environment: Mapping[str, str]) -> Cloud:

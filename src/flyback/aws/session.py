@@ -19,9 +19,18 @@ from flyback.aws.ssm import Parameters
 from flyback.aws.sts import Identity, Sts
 from flyback.aws.tagging import Tagging
 
-__all__ = ["Access", "Session"]
+__all__ = ["Access", "Session", "configured_region"]
 
 _ATTEMPTS = 5  # botocore's standard mode backs off exponentially between them
+
+
+def configured_region(profile: str | None) -> str | None:
+    """The region that the environment or the AWS configuration names."""
+    from botocore.session import Session as Configuration
+
+    with translated("AWS configuration"):
+        region = Configuration(profile=profile).get_config_variable("region")
+    return str(region) if region else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,8 +59,8 @@ def preset_of(*, smoke: bool, full: bool, preset: str | None) -> str | None:
 
 
 def chosen_options(flags: dict[str, Any], folder: Path | None = None) -> Options:
-    """Flags first, then `flyback.toml` in `folder` or here, then defaults."""
-    settings: Settings = load_settings(folder or Path.cwd())
+    """Flags first, then `flyback.toml` beside the job or here, then defaults."""
+    settings: Settings = load_settings(*([folder] if folder else []), Path.cwd())
     return Options(
         cloud=flags.get("cloud") or settings.cloud or "aws",
         region=flags.get("region") or settings.region,

@@ -10,8 +10,10 @@ from flyback.errors import InterruptedRunError, JobFailedError, LeftoversError
 from flyback.spec.certificate import Certificate
 from flyback.spec.codec import encode
 from flyback.spec.event import Marker
+from flyback.spec.job import JobSpec
+from flyback.spec.result import Result
 
-__all__ = ["conclude", "show_run", "summary"]
+__all__ = ["all_cells", "conclude", "show_run", "summary"]
 
 
 def summary(run: api.Run) -> dict[str, Any]:
@@ -29,6 +31,17 @@ def summary(run: api.Run) -> dict[str, Any]:
     }
 
 
+def all_cells(
+    results: tuple[Result, ...], job: JobSpec, marker: Marker | None
+) -> tuple[Result, ...]:
+    """The results, with a line for each cell of a workload that has none."""
+    from flyback.results.table import with_missing
+
+    if job.workload is None:
+        return results
+    return with_missing(results, list(job.cells()), marker.reason if marker else "running")
+
+
 def show_run(run: api.Run, *, as_json: bool) -> None:
     """Results, receipt and certificate."""
     from flyback.results.table import results_view
@@ -38,7 +51,8 @@ def show_run(run: api.Run, *, as_json: bool) -> None:
         document(summary(run))
         return
     certificate = run.certificate()
-    show(results_view(run.results()), receipt_view(run.receipt()))
+    show(results_view(all_cells(run.results(), run.launch.job, run.marker())))
+    show(receipt_view(run.receipt()))
     if certificate is not None:
         show(certificate_view(certificate))
     announce(f"files: {run.folder}")

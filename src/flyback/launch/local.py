@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -20,6 +21,9 @@ from flyback.spec.paths import workdir_key
 from flyback.spec.plan import Plan
 
 __all__ = ["LocalExecutor", "is_alive", "stop_local"]
+
+
+_LOCK = "agent.lock"
 
 
 class LocalExecutor:
@@ -71,12 +75,14 @@ class LocalExecutor:
             *("--run-id", launch.run_id, "--store", launch.store, "--attempt", "1"),
             *("--root", str(scratch), "--no-power-off"),
         ]
-        with (scratch / "agent.log").open("ab") as log:
+        with (scratch / "agent.log").open("ab") as log, (scratch / _LOCK).open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=(lock.fileno(),),  # the lock is the agent's for as long as it lives
                 start_new_session=True,  # Ctrl-C here must not end the run there
             )
         write_atomic(scratch / "agent.pid", str(process.pid).encode())
@@ -85,17 +91,19 @@ class LocalExecutor:
 
 
 def is_alive(home: Path, run_id: str) -> bool:
-    """Whether the run's agent is still a process of this machine."""
+    """Whether the run's agent is still a process of this machine: it holds its lock while it is."""
     pid = _pid(home, run_id)
-    if pid is None:
-        return False
-    with contextlib.suppress(OSError):
-        os.waitpid(pid, os.WNOHANG)  # our own child would stay a zombie
+    if pid is not None:
+        with contextlib.suppress(OSError):
+            os.waitpid(pid, os.WNOHANG)  # reaps it where it is our own child
     try:
-        os.kill(pid, 0)
-    except OSError:
+        with (_scratch(home, run_id) / _LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
         return False
-    return True
+    except BlockingIOError:
+        return True
+    return False
 
 
 def stop_local(home: Path, run_id: str) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 __all__ = ["new_run_id"]
 
 _UNSAFE = re.compile(r"[^a-z0-9]+")
-_NAME_LENGTH = 36  # leaves room for the time and four letters within 63
+_NAME_LENGTH = 40  # leaves room for the time and four letters within 63
 
 
 def new_run_id(name: str, now: float, chance: random.Random) -> str:

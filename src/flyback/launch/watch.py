@@ -26,20 +26,20 @@ def watch_cloud(
 ) -> Marker:
     """Wait until the run has its marker and its machine is terminated.
 
-    A machine that ends without a marker is given one here: FAILURE, reason `lost`.
+    Where the machine ended and left the run without one, its attempt's marker becomes the run's; a
+    machine that left none at all is FAILURE, reason `lost`.
     """
     attempt = launch.attempts[-1]
     teller = _Teller(records, attempt.number, report)
     state = ""
     while True:
-        marker = records.marker()
         instance = session.ec2.instance(attempt.instance_id or "")
         if instance is not None and instance.state != state:
             state = instance.state
             report("run", f"{instance.instance_id} is {state}")
         teller.tell()
         if instance is None or instance.state in GONE:
-            return marker or records.marker() or records.declare(_lost(launch, instance, clock))
+            return records.marker() or records.declare(_last_word(launch, records, instance, clock))
         clock.sleep(_CLOUD_POLL_S)
 
 
@@ -55,7 +55,7 @@ def watch_local(
         if marker is not None and not alive:
             return marker
         if not alive:
-            return records.declare(_lost(launch, None, clock))
+            return records.declare(_last_word(launch, records, None, clock))
         clock.sleep(_LOCAL_POLL_S)
 
 
@@ -115,7 +115,11 @@ def _sentence(event: Event) -> str:
     return f"{event.kind}: {detail}" if detail else event.kind
 
 
-def _lost(launch: Launch, instance: Instance | None, clock: Clock) -> Marker:
+def _last_word(launch: Launch, records: Records, instance: Instance | None, clock: Clock) -> Marker:
+    """An interrupted attempt leaves the run open for another; nobody here makes one."""
+    left = records.read(Marker, records.paths.attempt(launch.attempts[-1].number).marker)
+    if left is not None:
+        return left
     why = f" ({instance.reason})" if instance is not None and instance.reason else ""
     return Marker(
         run_id=launch.run_id,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flyback.spec.codec import dumps
+from flyback.spec.codec import encode
 
 __all__ = ["Engine", "Input", "JobSpec", "Resources", "SpotPolicy"]
 
@@ -64,7 +65,7 @@ class JobSpec:
     """One job: a shipped workload or any command, and the limits that it runs under.
 
     Args:
-        name: Letters, digits and hyphens; run ids begin with it.
+        name: Lower-case letters, digits and hyphens; run ids begin with it.
         workload: A registered workload's name; exactly one of `workload` and `command` is given.
         command: Program and arguments; its last output line may be a JSON result.
         parameters: The workload's parameters; a command reads them from `FLYBACK_PARAMETERS`.
@@ -115,4 +116,5 @@ class JobSpec:
 
     def digest(self) -> str:
         """SHA-256 of the resolved job, hexadecimal: two equal jobs have equal digests."""
-        return hashlib.sha256(dumps(self).encode()).hexdigest()
+        text = json.dumps(encode(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
