@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from flyback.errors import (
     AccessDeniedError,
@@ -18,6 +19,7 @@ from flyback.errors import (
 __all__ = ["error_for_code", "translated"]
 
 _DENIED = {
+    "403",
     "AccessDenied",
     "AccessDeniedException",
     "AuthFailure",
@@ -77,6 +79,11 @@ def error_for_code(code: str, message: str, where: str) -> FlybackError:
     return ServiceError(f"{code}: {message}", where=where, code=code)
 
 
+def _answered(response: Mapping[str, Any], where: str) -> FlybackError:
+    answer = response.get("Error", {})
+    return error_for_code(str(answer.get("Code", "Unknown")), str(answer.get("Message", "")), where)
+
+
 @contextmanager
 def translated(where: str) -> Iterator[None]:
     """Translate what botocore raises inside the block.
@@ -90,9 +97,7 @@ def translated(where: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        answer = error.response.get("Error", {})
-        code, message = str(answer.get("Code", "Unknown")), str(answer.get("Message", ""))
-        raise error_for_code(code, message, where) from error
+        raise _answered(error.response, where) from error
     except NoCredentialsError as error:
         raise AccessDeniedError(
             "no AWS credentials were found",
@@ -100,6 +105,8 @@ def translated(where: str) -> Iterator[None]:
             remedy="run `aws configure sso` or set AWS_PROFILE; `flyback rehearse` needs none",
         ) from error
     except (BotoCoreError, S3TransferFailedError, S3UploadFailedError) as error:
+        if isinstance(error.__context__, ClientError):  # boto3's transfers wrap what S3 answered
+            raise _answered(error.__context__.response, where) from error
         raise ServiceError(
             f"{error}", where=where, remedy="check the network and the region, then repeat"
         ) from error

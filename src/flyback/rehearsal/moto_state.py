@@ -54,6 +54,7 @@ def simulated_time(now: Callable[[], float]) -> Iterator[None]:
         now: Seconds since the epoch.
     """
     import moto.core.utils
+    import moto.iam.models
     import moto.s3.models
 
     class Moment(dt.datetime):
@@ -68,6 +69,8 @@ def simulated_time(now: Callable[[], float]) -> Iterator[None]:
         with (
             _swapped(moto.core.utils, "datetime", simulated),
             _swapped(moto.s3.models, "datetime", simulated),
+            _swapped(moto.s3.models.FakeBucket, "get_permission", _unjudged),
+            _swapped(moto.iam.models, "SERVICE_NAME_CONVERSION", _service_names()),
         ):
             yield
     finally:
@@ -75,6 +78,21 @@ def simulated_time(now: Callable[[], float]) -> Iterator[None]:
             del os.environ[_AMIS]
         else:
             os.environ[_AMIS] = before
+
+
+def _service_names() -> dict[str, str]:
+    """How services spell themselves in the names of their roles; moto lacks EC2 Spot."""
+    from moto.iam.models import SERVICE_NAME_CONVERSION
+
+    return {**SERVICE_NAME_CONVERSION, "spot": "EC2Spot"}
+
+
+def _unjudged(bucket: Any, action: str, resource: str) -> Any:
+    """Bucket policies are the authorizer's: moto's reading ignores conditions and so denies all."""
+    from moto.iam.access_control import PermissionResult
+
+    del bucket, action, resource
+    return PermissionResult.NEUTRAL
 
 
 class _Offerings(dict[str, Any]):
