@@ -75,8 +75,10 @@ def follow(session: Session, stack_id: str, clock: Clock, report: Report) -> str
     seen = {event.event_id for event in session.cloudformation.events(stack_id)[:-1]}
     while True:
         for event in session.cloudformation.events(stack_id):
-            if event.event_id not in seen:
-                seen.add(event.event_id)
+            if event.event_id in seen:
+                continue
+            seen.add(event.event_id)
+            if not event.status.endswith(_BUSY):
                 reason = f" ({event.reason})" if event.reason else ""
                 report("deploy", f"{event.logical_id}: {event.status}{reason}")
         stack = session.cloudformation.describe(stack_id)
