@@ -321,17 +321,22 @@ def test_the_same_sentence_comes_before_anything_is_launched(case: str, tmp_path
     make, asked, sentence = BAD[case]
     values = {"nfft": 1024, "recording": "data/in", **asked}
     with pytest.raises(UserError) as caught:
-        registry.check_files("spectral", values, {"data/in": make(tmp_path)})
+        registry.check_files("spectral", values, {"data/in": make(tmp_path)}.__getitem__)
     assert sentence in str(caught.value)
 
 
 def test_files_that_are_elsewhere_are_left_alone(tmp_path: Path) -> None:
     """A recording that only the machine will see can't be looked at here; a good one passes."""
-    registry.check_files("spectral", {"recording": "on-s3.wav"}, {})
-    registry.check_files("spectral", {}, {"other.wav": tmp_path / "missing.wav"})
-    registry.check_files(
-        "spectral", {"recording": "a.wav", "nfft": 1024}, {"a.wav": wav(tmp_path / "b.wav")}
-    )
+    registry.check_files("spectral", {"recording": "on-s3.wav"}, lambda _: None)
+    registry.check_files("spectral", {}, {}.__getitem__)
+    here = {"a.wav": wav(tmp_path / "b.wav")}
+    registry.check_files("spectral", {"recording": "a.wav", "nfft": 1024}, here.__getitem__)
+
+
+def test_a_recording_that_nothing_brings_is_refused() -> None:
+    """The machine would not find it: said before it is paid for."""
+    with pytest.raises(UserError, match=r"recording sea\.wav: no input and no file of the workdir"):
+        registry.check_files("spectral", {"recording": "sea.wav"}, {}.__getitem__)
 
 
 def test_without_soundfile_the_extra_is_named(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,21 @@ class Prepared:
     job: JobSpec
     folder: Path
     preset: str | None = None
+
+    def locate(self, path: str) -> Path | None:
+        """The file here that the job will find at `path`; None where it comes from S3.
+
+        Raises:
+            LookupError: neither an input nor the working directory brings it.
+        """
+        for item in self.job.inputs:
+            if path == item.path or path.startswith(f"{item.path}/"):
+                if "://" in item.source:
+                    return None
+                return resolve(self.folder, item.source + path.removeprefix(item.path))
+        if self.job.workdir and (resolve(self.folder, self.job.workdir) / path).exists():
+            return resolve(self.folder, self.job.workdir) / path
+        raise LookupError(path)
 
     def archive(self) -> Archive | None:
         """The working directory and the inputs that lie on this machine."""
@@ -81,6 +96,12 @@ def prepare(
         prepared = dataclasses.replace(
             prepared, job=dataclasses.replace(prepared.job, engine=engine)
         )
+    if prepared.job.image:
+        raise UserError(
+            "jobs do not run in container images yet",
+            where=f"image: {prepared.job.image}",
+            remedy="leave image out; `requirements` and `setup` prepare the machine",
+        )
     if prepared.job.workload:
         _check_files(prepared, registry)
     return prepared
@@ -88,10 +109,5 @@ def prepare(
 
 def _check_files(prepared: Prepared, registry: Any) -> None:
     """Let the workload look at the files that it will be given, while they are here."""
-    here: Mapping[str, Path] = {
-        item.path: resolve(prepared.folder, item.source)
-        for item in prepared.job.inputs
-        if "://" not in item.source
-    }
     for cell in prepared.job.cells():
-        registry.check_files(prepared.job.workload, cell, here)
+        registry.check_files(prepared.job.workload, cell, prepared.locate)

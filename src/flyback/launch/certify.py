@@ -21,6 +21,7 @@ from flyback.spec.clock import Clock
 
 __all__ = ["certify_account", "certify_run"]
 
+_BUCKET_ARN = "arn:aws:s3:::"
 _SPOT_EXCEPTION = (
     f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
 )
@@ -60,6 +61,7 @@ def _certificate(
     *,
     exceptions: tuple[str, ...],
 ) -> Certificate:
+    # the source that knows best what a thing is comes last
     leftovers = {
         identifier: _leftover(check.service, identifier)
         for check in checks
@@ -114,9 +116,7 @@ def _stack_check(session: Session, stack_id: str) -> Check:
     resources: tuple[StackResource, ...] = ()
     if session.cloudformation.describe(stack_id) is not None:
         resources = session.cloudformation.resources(stack_id)
-    left = [
-        f"{item.kind} {item.physical_id}" for item in resources if item.status != "DELETE_COMPLETE"
-    ]
+    left = [item.physical_id for item in resources if item.status != "DELETE_COMPLETE"]
     return _check("stack", "cloudformation", f"ListStackResources {stack_id}", left, len(resources))
 
 
@@ -155,7 +155,7 @@ def _tagging_check(session: Session, key: str, value: str) -> Check:
             instance = session.ec2.instance(arn.rsplit("/", 1)[1])
             if instance is None or not _lingers(instance):
                 continue
-        left.append(arn)
+        left.append(arn.removeprefix(_BUCKET_ARN))
     return _check("tags", "tagging", f"GetResources {key}={value}", left, len(arns))
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from flyback.rehearsal.moto_state import ACCOUNT
+
 __all__ = ["take_inventory"]
 
 VIA = "inventory"
@@ -60,7 +62,13 @@ _REGIONAL: tuple[_Kind, ...] = (
         Filters=[{"Name": "instance-state-name", "Values": list(_LIVING)}],
     ),
     _kind("ec2:volume", "describe_volumes", "Volumes", "VolumeId"),
-    _kind("ec2:snapshot", "describe_snapshots", "Snapshots", "SnapshotId", OwnerIds=_OWN),
+    _kind(
+        "ec2:snapshot",
+        "describe_snapshots",
+        "Snapshots",
+        "SnapshotId",
+        Filters=[{"Name": "owner-id", "Values": [ACCOUNT]}],
+    ),
     _kind("ec2:image", "describe_images", "Images", "ImageId", Owners=_OWN),
     _kind(
         "ec2:network-interface",
@@ -127,7 +135,8 @@ def _region(clients: ClientFactory, region: str) -> Iterable[tuple[str, dict[str
     for kind in _REGIONAL:
         client = clients(kind.name.partition(":")[0], region, VIA)
         answer = _whole(client, kind.operation, kind.member, dict(kind.params))
-        yield kind.name, {item[kind.key]: item for item in answer}
+        # endpoints and NAT gateways are still described for a while after they are gone
+        yield kind.name, {item[kind.key]: item for item in answer if item.get("State") != "deleted"}
     ec2 = clients("ec2", region, VIA)
     templates = _whole(ec2, "describe_launch_templates", "LaunchTemplates", {})
     for template in templates:

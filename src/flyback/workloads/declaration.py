@@ -9,9 +9,14 @@ from typing import Any
 
 from flyback.workloads.parameters import Parameters
 
-__all__ = ["Declaration", "FileCheck"]
+__all__ = ["Declaration", "FileCheck", "Locate"]
 
-FileCheck = Callable[[Any, Mapping[str, Path]], None]
+Locate = Callable[[str], Path | None]
+"""The file here behind a path that a parameter names; None where it comes from elsewhere (S3).
+
+Raises `LookupError` where nothing brings it.
+"""
+FileCheck = Callable[[Any, Locate], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +36,8 @@ class Declaration:
             without arguments; loaded only to run.
         needs: Extra of flyback that the implementation needs.
         check_files: Looks at files that the parameters name, on the user's machine, before
-            anything is launched; takes the resolved parameters and a mapping from the path that
-            a parameter names to the file here, and raises `UserError`.
+            anything is launched; takes the resolved parameters and a `Locate`, and raises
+            `UserError`.
     """
 
     name: str

@@ -10,11 +10,10 @@ import dataclasses
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from flyback.errors import MissingExtraError, UserError
-from flyback.workloads.declaration import Declaration
+from flyback.workloads.declaration import Declaration, Locate
 from flyback.workloads.parameters import Parameters, resolve, suggestion
 from flyback.workloads.workload import Workload
 
@@ -105,20 +104,21 @@ def check_parameters(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return dataclasses.asdict(resolved(name, values))
 
 
-def check_files(name: str, values: Mapping[str, Any], files: Mapping[str, Path]) -> None:
+def check_files(name: str, values: Mapping[str, Any], locate: Locate) -> None:
     """Look at the files that parameters name, where they lie on this machine.
 
     Args:
         name: The workload.
         values: Its parameters.
-        files: Path as a parameter names it → file here. Paths that are not in it are left alone.
+        locate: Gives the file here behind a path that a parameter names.
 
     Raises:
-        UserError: a file is missing, truncated, too short or of the wrong shape.
+        UserError: a file is missing, truncated, too short, of the wrong shape, or brought by
+            nothing.
     """
     declaration = find(name)
     if declaration.check_files is not None:
-        declaration.check_files(resolve(declaration.parameters, values), files)
+        declaration.check_files(resolve(declaration.parameters, values), locate)
 
 
 def create(declaration: Declaration) -> Workload[Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from flyback.workloads.declaration import Declaration
+from flyback.errors import UserError
+from flyback.workloads.declaration import Declaration, Locate
 from flyback.workloads.parameters import ParameterError, parameter
 from flyback.workloads.spectral.recording import inspect, suits
 
@@ -123,15 +123,25 @@ class SpectralParameters:
         return (self.batch or _DEFAULT_BATCH) if self.mode == "batch" else 1
 
 
-def check_files(parameters: Any, files: Mapping[str, Path]) -> None:
+def check_files(parameters: Any, locate: Locate) -> None:
     """Look at the recording where it lies here.
 
     Raises:
-        UserError: it is missing, truncated, too short, or has other channels or another rate.
+        UserError: it is missing, truncated, too short, has other channels or another rate, or is
+            brought by nothing.
     """
-    if parameters.recording in files:
-        found = inspect(files[parameters.recording])
-        suits(found, parameters.nfft, parameters.channels, parameters.fs_hz)
+    if parameters.recording is None:
+        return
+    try:
+        path = locate(parameters.recording)
+    except LookupError as error:
+        raise UserError(
+            "no input and no file of the workdir has that path",
+            where=f"recording {parameters.recording}",
+            remedy="list it under `inputs`, with `path` as the parameter names it",
+        ) from error
+    if path is not None:
+        suits(inspect(path), parameters.nfft, parameters.channels, parameters.fs_hz)
 
 
 def _at_least(name: str, value: int | None, least: int) -> None:
