@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from flyback.rehearsal.clock import VirtualClock
 from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
-from flyback.rehearsal.front import Front
+from flyback.rehearsal.front import Front, Middleware
 from flyback.rehearsal.identities import ROOT, Identities
 from flyback.rehearsal.inventory import take_inventory
 from flyback.rehearsal.middleware import Authorizer, Faults, Gaps, Journal, Moto
@@ -52,6 +52,7 @@ class RehearsalCloud:
         machines: Their lives; `power_off` is what an operating system calls.
         clients: boto3 clients of the root user in this process: `clients(service, region, via)`.
         endpoint: URL that AWS clients are pointed at.
+        middlewares: What every request passes through, outermost first.
     """
 
     clock: VirtualClock
@@ -61,6 +62,7 @@ class RehearsalCloud:
     machines: Machines
     clients: Clients
     endpoint: str
+    middlewares: tuple[Middleware, ...]
 
     def __init__(  # noqa: PLR0913  # the knobs of a cloud, each with a default
         self,
@@ -132,19 +134,25 @@ class RehearsalCloud:
 
     def _build(self, stack: contextlib.ExitStack) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        fresh(self._seed)
-        stack.callback(fresh, self._seed)
         self.clock = VirtualClock(self._start, self._factor, self._flow_speed)
         stack.callback(self.clock.close)
         stack.enter_context(simulated_time(self.clock.now))
+        fresh(self._seed)
+        stack.callback(fresh, self._seed)
         identities = Identities(self.clock.now)
         self.journal = Journal(self.clock.now)
         self.faults = Faults(self._seed)
         self.capacity = Capacity()
         self.machines = Machines(self.clock)
-        gaps = self._gaps()
+        self.middlewares = (
+            self.journal,
+            Authorizer(identities),
+            self.faults,
+            self._gaps(),
+            Moto(),
+        )
         front = Front(
-            (self.journal, Authorizer(identities), self.faults, gaps, Moto()),
+            self.middlewares,
             identities,
             self.clock.now,
             routes={
@@ -156,16 +164,15 @@ class RehearsalCloud:
         )
         server = Server(front, self._port)
         stack.callback(server.close)
+        stack.callback(self.clock.close)  # first, so that no request waits on it for ever
         self.endpoint = server.url
         self.clients = Clients(front.respond, server.url)
         stack.callback(self.clients.close)
         self._attach_machines(stack)
 
     def _gaps(self) -> Gaps:
-        try:
-            from flyback.rehearsal.cloudformation import CloudFormationGap
-        except ImportError:
-            return Gaps((Ec2Gap(self.machines, self.capacity), SsmGap(), StsGap(), IamGap()))
+        from flyback.rehearsal.cloudformation import CloudFormationGap
+
         return Gaps(
             (
                 Ec2Gap(self.machines, self.capacity),

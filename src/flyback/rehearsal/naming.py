@@ -233,7 +233,8 @@ def _routed(service: str, environ: Mapping[str, Any]) -> tuple[str, Mapping[str,
     from werkzeug.exceptions import NotFound
 
     try:
-        operation, params = get_service_router(service).match(Request(dict(environ)))
+        plain = Request({**environ, "HTTP_HOST": "127.0.0.1"})  # the bucket is in the path
+        operation, params = get_service_router(service).match(plain)
     except (NotFound, NotImplementedError):
         return "", {}
     return str(operation.name), params

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flyback.rehearsal.call import AwsError, Call, Response
+from flyback.rehearsal.call import Call, Response
 from flyback.rehearsal.ec2.images import IMAGES, parameter_value
+from flyback.rehearsal.serialising import error_code_of
 
 __all__ = ["SsmGap"]
 
@@ -47,14 +50,18 @@ class SsmGap:
         ours = [found for name in names if (found := _parameter(name, call.region))]
         if not ours:
             return forward(call)
-        if len(ours) < len(names):
-            raise AwsError(
-                "NotEmulated",
-                "ssm:GetParameters for public image parameters together with others is not "
-                "emulated by the rehearsal",
-                501,
-            )
-        return {"Parameters": ours, "InvalidParameters": []}
+        known = {item["Name"] for item in ours}
+        asked = {**json.loads(call.body), "Names": [name for name in names if name not in known]}
+        if not asked["Names"]:
+            return {"Parameters": ours, "InvalidParameters": []}
+        rest = forward(replace(call, params=asked, body=json.dumps(asked).encode()))
+        if error_code_of(rest):
+            return rest
+        theirs = json.loads(rest.body)
+        for item in ours:
+            item["LastModifiedDate"] = item["LastModifiedDate"].timestamp()
+        theirs["Parameters"] += ours
+        return replace(rest, body=json.dumps(theirs).encode())
 
 
 def _parameter(name: str, region: str) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ the inventory, and for tests. The requests are signed, named, journalled and ans
 
 from __future__ import annotations
 
+import functools
 import io
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +34,6 @@ class Clients:
         self._endpoint = endpoint
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str, str], Any] = {}
-        self._session: Any = None
 
     def __call__(self, service: str, region: str, via: str = "") -> Any:
         """A boto3 client.
@@ -57,14 +57,9 @@ class Clients:
             self._made = {}
 
     def _make(self, service: str, region: str, via: str) -> Any:
-        import boto3
         from botocore.config import Config
 
-        if self._session is None:
-            self._session = boto3.Session(
-                aws_access_key_id=ROOT.access_key, aws_secret_access_key=ROOT.secret
-            )
-        client = self._session.client(
+        client = _session().client(
             service,
             region_name=region,
             endpoint_url=self._endpoint,
@@ -84,6 +79,14 @@ class Clients:
             return self._respond(_environ(request, via))
         except DroppedError as dropped:
             raise ConnectionClosedError(endpoint_url=request.url) from dropped
+
+
+@functools.cache
+def _session() -> Any:
+    """One for all clouds of this process: each new one reads the service models again."""
+    import boto3
+
+    return boto3.Session(aws_access_key_id=ROOT.access_key, aws_secret_access_key=ROOT.secret)
 
 
 class _Raw(io.BytesIO):

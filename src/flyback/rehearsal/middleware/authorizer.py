@@ -24,6 +24,9 @@ _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your "
     "AWS Secret Access Key and signing method. Consult the service documentation for details."
 )
+_VERSION_2 = (
+    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+)
 _EC2_INVALID = "AWS was not able to validate the provided access credentials"
 
 # Refusal, by family of service: error code, HTTP status, sentence.
@@ -80,6 +83,8 @@ class Authorizer:
 
     def __call__(self, call: Call, forward: Callable[[Call], Response]) -> Response:
         scope = scope_of(call.environ)
+        if call.service == "s3" and "AWSAccessKeyId=" in str(call.environ.get("QUERY_STRING", "")):
+            raise AwsError("InvalidRequest", _VERSION_2)
         if scope is not None:
             self._check(call, scope)
         elif (call.service, call.operation) not in _UNSIGNED:
