@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.aws.ec2 import GONE
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.progress import Report, silent
-from flyback.spec.certificate import Certificate
+from flyback.spec.certificate import Certificate, Leftover
 from flyback.spec.codec import encode
 from flyback.spec.event import Marker
 from flyback.spec.job import JobSpec
@@ -26,6 +28,7 @@ from flyback.spec.result import Result
 __all__ = ["Rehearsal", "rehearse"]
 
 _DEFAULT_REGION = "us-east-1"
+_EXCEPTION = "iam:service-linked-role"  # as the certificate states
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,8 @@ class Rehearsal:
         run_certificate: After the run, the deployment still standing.
         certificate: After `down`.
         instances_left: Machines of the emulated account that were not terminated at the end.
-        isolated: Whether the machine was kept from this one's files (the kernel offers it).
+        changes: What the emulated account holds, by full inventory, that it did not before, or
+            the other way round; what the certificate states as an exception is left out.
         folder: The run's files.
     """
 
@@ -50,14 +54,26 @@ class Rehearsal:
     run_certificate: Certificate
     certificate: Certificate
     instances_left: int
+    changes: tuple[str, ...]
     folder: Path
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        """What either certificate or the inventory found, each once."""
+        found = [*self.run_certificate.leftovers, *self.certificate.leftovers]
+        named = {item.identifier for item in found}
+        for change in self.changes:
+            kind, _, identifier = change.partition(" ")
+            if identifier not in named:
+                service = kind.partition(":")[0]
+                remedy = "an emulated account only; please report this"
+                found.append(
+                    Leftover(service=service, kind=kind, identifier=identifier, remedy=remedy)
+                )
+        return tuple({item.identifier: item for item in found}.values())
 
     def summary(self) -> dict[str, Any]:
         """The one JSON document of `flyback rehearse --json`."""
-        leftovers = {
-            item.identifier: encode(item)
-            for item in (*self.run_certificate.leftovers, *self.certificate.leftovers)
-        }
+        leftovers = {item.identifier: encode(item) for item in self.leftovers()}
         return {
             "run_id": self.run_id,
             "marker": self.marker.kind,
@@ -98,9 +114,11 @@ def rehearse(
         report("deploy", "starting an emulated cloud on this machine")
         cloud = start_rehearsal(folder, region=region, seed=seed)
         try:
+            before = _inventory(cloud)
             deploy(cloud, chosen, report)
             run = start(prepared, cloud, chosen, report)
-            return _to_the_end(run, cloud, chosen, report)
+            shown = _to_the_end(run, cloud, chosen, report)
+            return dataclasses.replace(shown, changes=_changes(before, _inventory(cloud)))
         finally:
             if cloud.emulated is not None:
                 cloud.emulated.stop()
@@ -123,5 +141,25 @@ def _to_the_end(run: Run, cloud: Cloud, options: Options, report: Report) -> Reh
         run_certificate=run_certificate,
         certificate=certificate,
         instances_left=sum(1 for item in machines if item.state not in GONE),
+        changes=(),
         folder=run.folder,
     )
+
+
+def _inventory(cloud: Cloud) -> dict[str, dict[str, Any]]:
+    assert cloud.emulated is not None, "a rehearsal holds its cloud"  # noqa: S101  # ours
+    found: dict[str, dict[str, Any]] = json.loads(cloud.emulated.inventory())
+    return {kind: things for kind, things in found.items() if kind != _EXCEPTION}
+
+
+def _changes(
+    before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]
+) -> tuple[str, ...]:
+    """Kind and identifier of everything that one inventory holds and the other holds otherwise."""
+    changed = {
+        f"{kind} {identifier}"
+        for kind in before.keys() | after.keys()
+        for identifier in before.get(kind, {}).keys() | after.get(kind, {}).keys()
+        if before.get(kind, {}).get(identifier) != after.get(kind, {}).get(identifier)
+    }
+    return tuple(sorted(changed))
