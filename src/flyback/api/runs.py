@@ -73,29 +73,23 @@ class Run:
 
     def wait(self) -> Marker:
         """Wait for the end, bring everything home, write receipt and certificate."""
-        if self._cloud is None:
-            marker = watch.watch_local(
-                self._home.root, self.launch, self._records, SystemClock(), self._report
-            )
-        else:
-            marker = watch.watch_cloud(
-                self._cloud.session,
-                self.launch,
-                self._records,
-                self._cloud.clock,
-                self._report,
-            )
-        self.collect()
-        return marker
-
-    def collect(self) -> Path:
-        """Bring home what there is, account for it and certify; the run's folder here."""
-        if self._cloud is not None:
-            collect(self._records, self._home, self._report)
+        marker = self._watch()
+        self._fetch()
         self._records.write(self._records.paths.receipt, self._account())
         if self._cloud is not None:
             self._records.write(self._records.paths.certificate, self._certify())
-        return self.folder
+        return marker
+
+    def collect(self) -> Marker | None:
+        """Bring home what there is; where the run is over, account for it and certify too.
+
+        Returns:
+            How the run ended, or None while it goes on.
+        """
+        if self.marker() is not None:
+            return self.wait()
+        self._fetch()
+        return None
 
     def logs(self, *, follow: bool = False) -> Iterator[str]:
         """The run's output, line by line."""
@@ -139,6 +133,21 @@ class Run:
             )
             terminate_and_wait(self._cloud.session, ids, self._cloud.clock, self._report)
         return self.wait()
+
+    def _watch(self) -> Marker:
+        if self._cloud is None:
+            clock = SystemClock()
+            return watch.watch_local(
+                self._home.root, self.launch, self._records, clock, self._report
+            )
+        cloud = self._cloud
+        return watch.watch_cloud(
+            cloud.session, self.launch, self._records, cloud.clock, self._report
+        )
+
+    def _fetch(self) -> None:
+        if self._cloud is not None:
+            collect(self._records, self._home, self._report)
 
     def _has_ended(self) -> bool:
         if self._records.marker() is None:

@@ -65,14 +65,16 @@ def open_cloud(name: CloudName, *, region: str | None = None, profile: str | Non
     """
     if name == "aws":
         return _aws(region, profile)
-    served = served_path(local_home())
-    if not served.exists():
+    environment = _served_environment()
+    if environment is None:
         raise UserError(
             "no emulated cloud is being served",
             where="--cloud rehearsal",
             remedy="start `flyback rehearsal serve` in another terminal, or use `flyback rehearse`",
         )
-    return _served(json.loads(served.read_text())["environment"])
+    # It does not join: a client that is killed must not hold everybody's time.
+    clock = RemoteClock(environment["FLYBACK_CLOCK_URL"], f"client-{os.getpid()}")
+    return _emulated(environment, clock, local_home() / "rehearsal", None)
 
 
 def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float = 1.0) -> Cloud:
@@ -110,10 +112,20 @@ def serve_rehearsal(
         from flyback.rehearsal.served import serve
     except ImportError as error:
         raise _missing(error) from error
-    folder = local_home() / "rehearsal" / "served"
-    serve(
-        folder, served_path(local_home()), port=port, region=region, speed=speed, announce=announce
-    )
+    if _served_environment() is not None:
+        raise UserError(
+            "an emulated cloud is being served already",
+            where=str(served_path(local_home())),
+            remedy="use it, or end it with Ctrl-C; FLYBACK_HOME keeps two apart",
+        )
+    address = served_path(local_home())
+    folder = address.with_name("served")
+    try:
+        serve(folder, address, port=port, region=region, speed=speed, announce=announce)
+    except OSError as error:
+        raise UserError(
+            f"{error}", where=f"--port {port}", remedy="choose another port; 0 takes a free one"
+        ) from error
 
 
 def _missing(error: ImportError) -> MissingExtraError:
@@ -128,11 +140,15 @@ def _aws(region: str | None, profile: str | None) -> Cloud:
     return _cloud("aws", access, clock, local_home() / "ledger")
 
 
-def _served(environment: Mapping[str, str]) -> Cloud:
-    clock = RemoteClock(environment["FLYBACK_CLOCK_URL"], f"client-{os.getpid()}")
-    clock.join()
-    folder = local_home() / "rehearsal"
-    return _emulated(environment, clock, folder, None)
+def _served_environment() -> dict[str, str] | None:
+    """What points clients at the served cloud; None where none answers."""
+    try:
+        address = json.loads(served_path(local_home()).read_text())
+        environment: dict[str, str] = address["environment"]
+        RemoteClock(environment["FLYBACK_CLOCK_URL"], "anybody").now()
+    except (OSError, ValueError, KeyError):
+        return None
+    return environment
 
 
 def _emulated(environment: Mapping[str, str], clock: Clock, folder: Path, emulated: Any) -> Cloud:

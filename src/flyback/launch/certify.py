@@ -21,7 +21,6 @@ from flyback.spec.clock import Clock
 
 __all__ = ["certify_account", "certify_run"]
 
-_BUCKET_ARN = "arn:aws:s3:::"
 _SPOT_EXCEPTION = (
     f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
 )
@@ -155,8 +154,16 @@ def _tagging_check(session: Session, key: str, value: str) -> Check:
             instance = session.ec2.instance(arn.rsplit("/", 1)[1])
             if instance is None or not _lingers(instance):
                 continue
-        left.append(arn.removeprefix(_BUCKET_ARN))
+        left.append(_plain(arn))
     return _check("tags", "tagging", f"GetResources {key}={value}", left, len(arns))
+
+
+def _plain(arn: str) -> str:
+    """The name that other sources have for it, where it has one: a bucket's, or EC2's id."""
+    service = arn.split(":")[2]
+    if service == "s3":
+        return arn.rsplit(":", 1)[1]
+    return arn.rsplit("/", 1)[1] if service == "ec2" else arn
 
 
 def _leftover(service: str, identifier: str) -> Leftover:
@@ -180,4 +187,11 @@ _REMEDIES = (
     ("i-", "instance", "aws ec2 terminate-instances --instance-ids {}"),
     ("vol-", "volume", "aws ec2 delete-volume --volume-id {}"),
     ("eni-", "network interface", "aws ec2 delete-network-interface --network-interface-id {}"),
+    ("lt-", "launch template", "aws ec2 delete-launch-template --launch-template-id {}"),
+    ("sg-", "security group", "aws ec2 delete-security-group --group-id {}"),
+    ("subnet-", "subnet", "aws ec2 delete-subnet --subnet-id {}"),
+    ("rtb-", "route table", "aws ec2 delete-route-table --route-table-id {}"),
+    ("vpce-", "VPC endpoint", "aws ec2 delete-vpc-endpoints --vpc-endpoint-ids {}"),
+    ("igw-", "internet gateway", "aws ec2 delete-internet-gateway --internet-gateway-id {}"),
+    ("vpc-", "VPC", "aws ec2 delete-vpc --vpc-id {}"),
 )
