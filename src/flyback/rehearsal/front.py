@@ -19,7 +19,7 @@ from flyback.rehearsal.identities import Identities
 from flyback.rehearsal.moto_state import ACCOUNT
 from flyback.rehearsal.naming import name_request, scope_of
 from flyback.rehearsal.parsing import parse_params
-from flyback.rehearsal.serialising import serialise_error
+from flyback.rehearsal.serialising import emulation_failed, serialise_error
 
 __all__ = ["VIA", "Front", "Middleware"]
 
@@ -114,6 +114,10 @@ class Front:
             return self._handle(call)
         except AwsError as error:
             return serialise_error(call, error)
+        except ConnectionError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a client must never wait for our mistake
+            return serialise_error(call, emulation_failed(call, error))
 
     def _own(self, method: str, path: str, body: bytes) -> Response:
         name, _, rest = path.partition("/")

@@ -76,8 +76,8 @@ class Identities:
         key = backend("iam", "global").access_keys.get(access_key)
         if key is None or not key.user_name:
             return None
-        user = backend("iam", "global").get_user(key.user_name)
-        return Signer(
+        user = backend("iam", "global").users.get(key.user_name)
+        return user and Signer(
             principal=str(user.arn),
             access_key=access_key,
             secret=str(key.secret_access_key),

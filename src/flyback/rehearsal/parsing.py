@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,21 +27,28 @@ def parse_params(named: Named, body: bytes) -> dict[str, Any]:
     protocol = _protocol(model, environ)
     if protocol not in PROTOCOL_PARSERS:
         return {}
-    if environ.get("HTTP_CONTENT_ENCODING") == "gzip" and named.service != "s3":
-        body = gzip.decompress(body)
     request = {
         "method": environ["REQUEST_METHOD"],
         "values": _values(environ, body, protocol),
         "headers": EnvironHeaders(dict(environ)),
-        "body": body,
+        "body": _unzipped(named, body),
         "url_path": environ.get("PATH_INFO", "/"),
         "url_params": named.path_params,
     }
     try:
         parsed = PROTOCOL_PARSERS[protocol](model.operation_model(named.operation)).parse(request)
-    except (RequestParserError, ValueError, TypeError, AttributeError, KeyError):
+    except (RequestParserError, ValueError, TypeError, AttributeError, LookupError):
         return {}  # moto, which parses again, gives AWS's error
     return dict(parsed or {})
+
+
+def _unzipped(named: Named, body: bytes) -> bytes:
+    if named.environ.get("HTTP_CONTENT_ENCODING") != "gzip" or named.service == "s3":
+        return body
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def _protocol(model: Any, environ: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import uuid
 from collections.abc import Mapping
@@ -12,7 +13,9 @@ from xml.sax.saxutils import escape
 from flyback.rehearsal.call import AwsError, Call, Response
 from flyback.rehearsal.naming import model_of
 
-__all__ = ["error_code_of", "serialise", "serialise_error"]
+__all__ = ["emulation_failed", "error_code_of", "serialise", "serialise_error"]
+
+_LOG = logging.getLogger(__name__)
 
 _XML_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 _CLIENT_ERROR = 500  # statuses below are the client's fault
@@ -60,6 +63,13 @@ def serialise_error(call: Call, error: AwsError) -> Response:
         body = _xml_error(call.service, protocol, error, request_id)
     headers.append(("Content-Type", content_type))
     return Response(status=error.status, headers=tuple(headers), body=body.encode())
+
+
+def emulation_failed(call: Call, error: Exception) -> AwsError:
+    """The answer where the emulation itself has a fault: loud, and nothing that clients retry."""
+    named = f"{call.service}:{call.operation}"
+    _LOG.error("the emulation of %s failed", named, exc_info=error)
+    return AwsError("EmulationFailed", f"the emulation of {named} failed: {error!r}", 501)
 
 
 def error_code_of(response: Response) -> str:

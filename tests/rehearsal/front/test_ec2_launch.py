@@ -94,6 +94,11 @@ def test_a_spot_machine_has_its_request(ec2: Any, launched: dict[str, Any]) -> N
     assert request["SpotInstanceRequestId"] == launched["SpotInstanceRequestId"]
     assert (request["InstanceId"], request["State"]) == (launched["InstanceId"], "active")
     assert request["Status"]["Code"] == "fulfilled"
+    by_machine = [{"Name": "instance-id", "Values": [launched["InstanceId"]]}]
+    found = ec2.describe_spot_instance_requests(Filters=by_machine)["SpotInstanceRequests"]
+    assert found == [request]
+    other = [{"Name": "instance-id", "Values": ["i-0123456789abcdef0"]}]
+    assert ec2.describe_spot_instance_requests(Filters=other)["SpotInstanceRequests"] == []
 
 
 def test_the_network_is_the_templates(ec2: Any, launched: dict[str, Any]) -> None:

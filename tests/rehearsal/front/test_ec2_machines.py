@@ -121,6 +121,18 @@ def test_shutting_down_from_inside_terminates(
     cloud.machines.power_off("i-0123456789abcdef0")
 
 
+def test_a_reclaimed_machine(
+    cloud: RehearsalCloud, ec2: Any, spot: str, passing: Passing, only_machine: Describe
+) -> None:
+    """EC2 took it: the reason tells it from every other end."""
+    passing(100)
+    cloud.machines.reclaim(spot)
+    passing(60)
+    assert only_machine()["StateReason"]["Code"] == "Server.SpotInstanceTermination"
+    (request,) = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
+    assert request["Status"]["Code"] == "instance-terminated-no-capacity"
+
+
 def test_shutting_down_from_inside_stops_where_it_shall(
     cloud: RehearsalCloud, ec2: Any, dlami: str, passing: Passing, only_machine: Describe
 ) -> None:

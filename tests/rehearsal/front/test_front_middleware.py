@@ -208,14 +208,12 @@ def test_a_rate_is_drawn_from_the_seed() -> None:
     assert 30 <= len(failed(1)) <= 90
 
 
-def posted(
-    cloud: RehearsalCloud, path: str, body: Any = None, method: str = "POST"
-) -> dict[str, Any]:
+def posted(cloud: RehearsalCloud, path: str, body: Any = None, method: str = "POST") -> Any:
     address = urllib.parse.urlsplit(cloud.endpoint)
     connection = HTTPConnection(address.hostname or "", address.port)
     try:
         connection.request(method, f"/_flyback/{path}", json.dumps(body or {}))
-        return dict(json.loads(connection.getresponse().read()))
+        return json.loads(connection.getresponse().read())
     finally:
         connection.close()
 
@@ -277,6 +275,36 @@ def test_what_nobody_implements_says_so(
     operation = client.meta.method_to_api_mapping[method]
     assert f"{service}:{operation} is not emulated" in answer["Error"]["Message"]
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_a_fault_of_the_emulation_itself_is_told(
+    cloud: RehearsalCloud, http: Clients, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug in a gap or in moto is an answer and a log line, not a hanging or retrying client."""
+
+    class Broken:
+        service = "s3"
+        operations = frozenset({"ListBuckets"})
+
+        def answer(self, call: Call, forward: Callable[[Call], Response]) -> Response:
+            raise ZeroDivisionError(f"{call.operation} {forward}")
+
+    gaps = cloud.middlewares[3]
+    assert isinstance(gaps, Gaps)
+    gaps._routes["s3", "ListBuckets"] = Broken()
+    with pytest.raises(ClientError, match="EmulationFailed") as failed:
+        http("s3", attempts=3).list_buckets()
+    assert "ZeroDivisionError" in failed.value.response["Error"]["Message"]
+    assert "the emulation of s3:ListBuckets failed" in caplog.text
+    assert [entry.error for entry in cloud.journal.entries()] == ["EmulationFailed"]
+
+
+def test_the_journal_over_http(cloud: RehearsalCloud) -> None:
+    """Another process reads it, from a number on."""
+    for _ in range(2):
+        cloud.clients("s3", REGION).list_buckets()
+    entries = posted(cloud, "journal", {"after": 1})
+    assert [(entry["number"], entry["operation"]) for entry in entries] == [(2, "ListBuckets")]
 
 
 def test_unknown_requests_are_not_emulated_either(cloud: RehearsalCloud, http: Clients) -> None:

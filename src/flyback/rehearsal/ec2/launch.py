@@ -216,6 +216,11 @@ def _spot_request() -> Any:
         def launch_instance(self) -> Any:
             return self._launched
 
+        def get_filter_value(self, filter_name: str, method_name: str | None = None) -> Any:
+            if filter_name == "instance-id":
+                return self._launched.id
+            return super().get_filter_value(filter_name, method_name)
+
         @property
         def create_time(self) -> Any:
             return self._launched.launch_time

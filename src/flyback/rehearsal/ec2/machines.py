@@ -26,6 +26,7 @@ STATES = {
     "stopped": 80,
 }
 _BY_USER = ("Client.UserInitiatedShutdown", "User initiated shutdown")
+_BY_EC2 = ("Server.SpotInstanceTermination", "Spot instance termination")
 _BY_SYSTEM = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
 
 
@@ -194,6 +195,12 @@ class Machines:
         else:
             self.stop(instance, _BY_SYSTEM)
 
+    def reclaim(self, instance_id: str) -> None:
+        """EC2 takes a spot machine back, after whatever notice it gave."""
+        instance = self._find(instance_id)
+        if instance is not None:
+            self.terminate(instance, _BY_EC2)
+
     def _boot(self, instance: Any) -> None:
         if instance.state in ("pending", "running"):
             self.host.boot(instance.id, instance.region_name)
@@ -208,7 +215,9 @@ class Machines:
             )
             if request is not None:
                 request.state = "closed"
-                request._status_code = "instance-terminated-by-user"  # noqa: SLF001  # no setter
+                by_user = instance.state_reason.code != _BY_EC2[0]
+                why = "by-user" if by_user else "no-capacity"
+                request._status_code = f"instance-terminated-{why}"  # noqa: SLF001  # no setter
         self._clock.call_after(self._delays.remembered, lambda: _forget(instance))
 
     def _explain(self, instance: Any, reason: tuple[str, str]) -> None:

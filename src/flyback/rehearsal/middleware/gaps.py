@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from flyback.rehearsal.call import Call, Gap, Response
-from flyback.rehearsal.serialising import serialise
+from flyback.rehearsal.call import AwsError, Call, Gap, Response
+from flyback.rehearsal.serialising import emulation_failed, serialise
 
 __all__ = ["Gaps"]
 
@@ -38,5 +38,10 @@ class Gaps:
         gap = self._routes.get((call.service, call.operation))
         if gap is None:
             return forward(call)
-        result = gap.answer(call, forward)
-        return result if isinstance(result, Response) else serialise(call, result)
+        try:
+            result = gap.answer(call, forward)
+            return result if isinstance(result, Response) else serialise(call, result)
+        except (AwsError, ConnectionError):
+            raise
+        except Exception as error:
+            raise emulation_failed(call, error) from error

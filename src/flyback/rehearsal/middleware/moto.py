@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import io
-import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,10 +15,9 @@ from typing import Any
 from flyback.rehearsal.call import AwsError, Call, Response
 from flyback.rehearsal.moto_state import LOCK
 from flyback.rehearsal.naming import model_of
+from flyback.rehearsal.serialising import emulation_failed
 
 __all__ = ["Moto", "not_emulated"]
-
-_LOG = logging.getLogger(__name__)
 
 # moto sorts S3 out by query keys and takes what it does not know for something else, so what it
 # really has is listed here (read from moto 5.2.5's s3/responses.py).
@@ -179,12 +177,7 @@ def _answered(call: Call, handler: Handler, request: Any, url: str) -> Response:
     except NotImplementedError as error:
         raise not_emulated(call) from error
     except Exception as error:
-        _LOG.exception("moto failed on %s:%s", call.service, call.operation)
-        raise AwsError(
-            "EmulationFailed",
-            f"the emulation of {call.service}:{call.operation} failed: {error!r}",
-            501,
-        ) from error
+        raise emulation_failed(call, error) from error
     return Response(status=int(status), headers=_headers(headers), body=_bytes(body))
 
 
