@@ -220,13 +220,12 @@ def machines(moto_cloud: Moto, image: Image, tmp_path: Path) -> Iterator[Machine
 
 
 @pytest.fixture(scope="session")
-def snapshot() -> Any:
-    """`snapshots.snapshot`: states of all that lies below some folders."""
-    spec = importlib.util.spec_from_file_location(
-        "snapshots", Path(__file__).with_name("snapshots.py")
-    )
+def snapshots() -> Any:
+    """The module `snapshots`: states of all that lies below some folders, and what changed."""
+    path = Path(__file__).with_name("snapshots.py")
+    spec = importlib.util.spec_from_file_location("snapshots", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.snapshot
+    return module

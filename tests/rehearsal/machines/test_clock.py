@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -234,6 +235,31 @@ def test_a_second_wait_of_one_participant_is_refused(clock: VirtualClock) -> Non
         clock.participant("client").sleep(5)
     clock.leave("blocker")
     ended(thread)
+
+
+def test_an_interrupted_wait_is_over(clock: VirtualClock) -> None:
+    """Ctrl-C while waiting: the participant runs, holds time, and can wait again."""
+    clock.join("blocker")
+    client = clock.participant("client")
+    client.join()
+
+    def interrupt() -> None:
+        until(lambda: "client waits" in clock.explain())
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    # A test run in a shell's background is started with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread = background(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            client.sleep(1e9)
+        ended(thread)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert clock.explain() == "blocker runs, client runs"
+    clock.leave("blocker")
+    client.sleep(5)
+    assert clock.now() == START + 5
 
 
 def test_computing_flows_as_measured(handmade: VirtualClock, real: RealTime) -> None:

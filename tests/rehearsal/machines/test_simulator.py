@@ -6,11 +6,13 @@ import json
 import os
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
+from flyback.rehearsal.image import prepare
 from flyback.rehearsal.simulator import InstanceSimulator, Options
 
 if TYPE_CHECKING:
@@ -397,3 +399,25 @@ look()
         '{"action": "terminate", "time": "2023-11-14T22:20:20Z"}',
         '{"noticeTime": "2023-11-14T22:18:20Z"}',
     ]
+
+
+def test_a_folder_with_a_difficult_name(machines: Machines, weird_tmp_path: Path) -> None:
+    """Machines run below a home whose name holds blanks, quotes and worse."""
+    clock, image = machines.cloud.clock, prepare(weird_tmp_path / "images", ("pycparser",))
+    folder = weird_tmp_path / "machines"
+    ended: list[str] = []
+    simulator = InstanceSimulator(
+        machines.cloud.url, clock, folder, ended.append, Options(image=image), machines.cloud.client
+    )
+    instance = machines.launch(
+        '#!/bin/bash\npython3 -c "import pycparser; print(pycparser.__version__)"\n'
+        'echo "$FLYBACK_ROOT"; echo x > "$TMPDIR/y"; nvidia-smi; shutdown -h now\n'
+    )
+    machines.simulator.halt(instance)
+    simulator.boot(instance, "us-east-1")
+    clock.participant("client").sleep(600)
+    simulator.close()
+    log = (folder / instance / "root/var/log/cloud-init-output.log").read_text()
+    version = image.distributions["pycparser"]
+    assert log.startswith(f"{version}\n{folder / instance / 'root'}\nNVIDIA-SMI (simulated")
+    assert ended == [instance]

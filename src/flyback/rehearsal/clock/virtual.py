@@ -167,7 +167,11 @@ class VirtualClock:
                 self._members[name] = member
             member.pending = wait
             self._agenda.put_wait(wait, member.order)
-        wait.done.wait()
+        try:
+            wait.done.wait()
+        except BaseException:  # Ctrl-C: who was interrupted runs again
+            self._give_up(name, wait)
+            raise
         if wait.error is not None:
             raise wait.error
         return wait.at
@@ -282,6 +286,12 @@ class VirtualClock:
         if member.guest:
             self._members = {k: v for k, v in self._members.items() if v is not member}
         wait.done.set()
+
+    def _give_up(self, name: str, wait: Wait) -> None:
+        with self._changing():
+            member = self._members.get(name)
+            if member is not None and member.pending is wait:
+                self._release(member, wait)
 
     def _position(self, work: Work) -> float:
         return work.start + self._factor * (self._real() - work.since)
