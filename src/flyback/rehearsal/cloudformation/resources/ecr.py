@@ -16,10 +16,12 @@ from flyback.rehearsal.cloudformation.resources.handler import (
     pairs,
     renamed,
     tag_changes,
+    unless,
 )
 
 __all__ = ["Repository"]
 
+_NO_POLICY = frozenset({"LifecyclePolicyNotFoundException", "RepositoryPolicyNotFoundException"})
 _FILTER = {
     "ImageTagMutabilityExclusionFilterType": "filterType",
     "ImageTagMutabilityExclusionFilterValue": "filter",
@@ -102,12 +104,12 @@ class Repository(Handler):
         if new.differs(old, "LifecyclePolicy"):
             policy = _lifecycle(new.get("LifecyclePolicy"))
             if policy is None:
-                ecr.delete_lifecycle_policy(repositoryName=name)
+                unless(_NO_POLICY, ecr.delete_lifecycle_policy, repositoryName=name)
             else:
                 ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=policy)
         if new.differs(old, "RepositoryPolicyText"):
             if new.get("RepositoryPolicyText") is None:
-                ecr.delete_repository_policy(repositoryName=name)
+                unless(_NO_POLICY, ecr.delete_repository_policy, repositoryName=name)
             else:
                 text = as_document(new.get("RepositoryPolicyText"))
                 ecr.set_repository_policy(repositoryName=name, policyText=text)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from botocore.exceptions import ClientError
 
 from flyback.rehearsal.cloudformation.refusals import NotEmulatedError
 
@@ -21,6 +23,7 @@ __all__ = [
     "pairs",
     "renamed",
     "tag_changes",
+    "unless",
 ]
 
 
@@ -162,6 +165,19 @@ def tag_changes(old: Desired, new: Desired) -> tuple[dict[str, str], list[str]]:
     """Tags to set, and the names of tags to take off."""
     changed = {key: text for key, text in new.tags.items() if old.tags.get(key) != text}
     return changed, sorted(set(old.tags) - set(new.tags))
+
+
+def unless(codes: Collection[str], call: Callable[..., object], **arguments: Any) -> None:
+    """Call; these error codes are no errors.
+
+    Changes are also made backwards, when an update is undone that failed half-way; then what is to
+    be taken off may never have been put on.
+    """
+    try:
+        call(**arguments)
+    except ClientError as error:
+        if code_of(error) not in codes:
+            raise
 
 
 def as_document(value: Any) -> str:

@@ -14,6 +14,7 @@ from flyback.rehearsal.cloudformation.resources.handler import (
     as_document,
     pairs,
     tag_changes,
+    unless,
 )
 
 __all__ = ["InstanceProfile", "ManagedPolicy", "Role"]
@@ -74,7 +75,7 @@ class Role(Handler):
         if new.differs(old, "PermissionsBoundary"):
             boundary = new.get("PermissionsBoundary")
             if boundary is None:
-                iam.delete_role_permissions_boundary(RoleName=name)
+                unless(_GONE, iam.delete_role_permissions_boundary, RoleName=name)
             else:
                 iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary)
         self._policies(iam, name, old, new)
@@ -100,12 +101,12 @@ class Role(Handler):
     def _policies(iam: Any, name: str, old: Desired, new: Desired) -> None:
         before, after = set(old.get("ManagedPolicyArns", [])), set(new.get("ManagedPolicyArns", []))
         for arn in sorted(before - after):
-            iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+            unless(_GONE, iam.detach_role_policy, RoleName=name, PolicyArn=arn)
         for arn in sorted(after - before):
             iam.attach_role_policy(RoleName=name, PolicyArn=arn)
         was, now = _inline(old), _inline(new)
         for policy in sorted(set(was) - set(now)):
-            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+            unless(_GONE, iam.delete_role_policy, RoleName=name, PolicyName=policy)
         for policy, document in sorted(now.items()):
             if was.get(policy) != document:
                 iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=document)
@@ -147,7 +148,12 @@ class InstanceProfile(Handler):
     def _roles(iam: Any, name: str, old: Desired, new: Desired) -> None:
         before, after = set(old.get("Roles", [])), set(new.get("Roles", []))
         for role in sorted(before - after):
-            iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=role)
+            unless(
+                _GONE,
+                iam.remove_role_from_instance_profile,
+                InstanceProfileName=name,
+                RoleName=role,
+            )
         for role in sorted(after - before):
             iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=role)
 
@@ -190,7 +196,7 @@ class ManagedPolicy(Handler):
     def delete(self, site: Site, made: Made, last: Desired) -> None:
         iam, arn = site.client("iam"), made.physical_id
         iam.get_policy(PolicyArn=arn)
-        self._attach(iam, arn, last, Desired(properties={}), missing_ok=True)
+        self._attach(iam, arn, last, Desired(properties={}))
         held = iam.list_entities_for_policy(PolicyArn=arn)
         if any(held.get(kind) for kind in ("PolicyGroups", "PolicyRoles", "PolicyUsers")):
             sentence = "Cannot delete a policy attached to entities."
@@ -200,9 +206,7 @@ class ManagedPolicy(Handler):
         iam.delete_policy(PolicyArn=arn)
 
     @staticmethod
-    def _attach(
-        iam: Any, arn: str, old: Desired, new: Desired, *, missing_ok: bool = False
-    ) -> None:
+    def _attach(iam: Any, arn: str, old: Desired, new: Desired) -> None:
         for kind, name, attach, detach in (
             ("Groups", "GroupName", iam.attach_group_policy, iam.detach_group_policy),
             ("Roles", "RoleName", iam.attach_role_policy, iam.detach_role_policy),
@@ -210,11 +214,7 @@ class ManagedPolicy(Handler):
         ):
             before, after = set(old.get(kind, [])), set(new.get(kind, []))
             for entity in sorted(before - after):
-                try:
-                    detach(**{name: entity, "PolicyArn": arn})
-                except iam.exceptions.NoSuchEntityException:
-                    if not missing_ok:
-                        raise
+                unless(_GONE, detach, **{name: entity, "PolicyArn": arn})
             for entity in sorted(after - before):
                 attach(**{name: entity, "PolicyArn": arn})
 

@@ -28,13 +28,14 @@ class LaunchTemplate(Handler):
     )
 
     def create(self, site: Site, desired: Desired) -> Made:
-        tags = {}
-        if desired.get("TagSpecifications"):
-            tags = {"TagSpecifications": desired.get("TagSpecifications")}
-        found = site.client("ec2").create_launch_template(
-            LaunchTemplateName=_name(site, desired), **_version(desired), **tags
+        ec2 = site.client("ec2")
+        found = ec2.create_launch_template(
+            LaunchTemplateName=_name(site, desired), **_version(desired)
         )["LaunchTemplate"]
-        return site.claim(_made(found["LaunchTemplateId"], found))
+        made = site.claim(_made(found["LaunchTemplateId"], found))
+        # after the creation, not with it: moto would write these tags into the version's data
+        retag(ec2, made.physical_id, Desired(properties={}), _own(desired))
+        return made
 
     def update(self, site: Site, made: Made, old: Desired, new: Desired) -> Made:
         ec2, template_id = site.client("ec2"), made.physical_id

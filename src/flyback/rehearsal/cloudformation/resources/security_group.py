@@ -7,12 +7,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flyback.rehearsal.call import AwsError
-from flyback.rehearsal.cloudformation.resources.handler import Desired, Handler, Made, Pace, Site
+from flyback.rehearsal.cloudformation.resources.handler import (
+    Desired,
+    Handler,
+    Made,
+    Pace,
+    Site,
+    unless,
+)
 from flyback.rehearsal.cloudformation.resources.tagging_ec2 import retag, tagged
 
 __all__ = ["SecurityGroup"]
 
 _EVERYTHING_OUT = {"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}
+_SETTLED = frozenset({"InvalidPermission.Duplicate", "InvalidPermission.NotFound"})
 _GONE_STATES = frozenset({"shutting-down", "terminated"})
 
 
@@ -90,9 +98,11 @@ class SecurityGroup(Handler):
         ):
             gone, added = _without(before, after), _without(after, before)
             if gone:
-                revoke(GroupId=group_id, IpPermissions=[_permission(item) for item in gone])
+                permissions = [_permission(item) for item in gone]
+                unless(_SETTLED, revoke, GroupId=group_id, IpPermissions=permissions)
             if added:
-                grant(GroupId=group_id, IpPermissions=[_permission(item) for item in added])
+                permissions = [_permission(item) for item in added]
+                unless(_SETTLED, grant, GroupId=group_id, IpPermissions=permissions)
 
 
 def _egress(desired: Desired) -> list[Mapping[str, Any]]:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from flyback.rehearsal.call import AwsError
-from flyback.rehearsal.cloudformation.resources.handler import Desired, Handler, Made, Pace, Site
+from flyback.rehearsal.cloudformation.resources.handler import (
+    Desired,
+    Handler,
+    Made,
+    Pace,
+    Site,
+    unless,
+)
 from flyback.rehearsal.cloudformation.resources.tagging_ec2 import retag, tagged
 
 __all__ = ["InternetGateway", "Subnet", "Vpc", "VpcGatewayAttachment"]
 
 _DNS = {"EnableDnsHostnames": False, "EnableDnsSupport": True}
+_ATTACHED = frozenset({"Gateway.NotAttached", "Resource.AlreadyAssociated"})
 _GONE_STATES = frozenset({"deleted", "terminated"})
 
 
@@ -174,11 +182,10 @@ class VpcGatewayAttachment(Handler):
 
     def update(self, site: Site, made: Made, old: Desired, new: Desired) -> Made:
         ec2 = site.client("ec2")
-        for desired, call in (
-            (old, ec2.detach_internet_gateway),
-            (new, ec2.attach_internet_gateway),
-        ):
-            call(InternetGatewayId=desired.get("InternetGatewayId"), VpcId=desired.get("VpcId"))
+        detach, attach = ec2.detach_internet_gateway, ec2.attach_internet_gateway
+        for desired, call in ((old, detach), (new, attach)):
+            gateway = {"InternetGatewayId": desired.get("InternetGatewayId")}
+            unless(_ATTACHED, call, VpcId=desired.get("VpcId"), **gateway)
         return made
 
     def delete(self, site: Site, made: Made, last: Desired) -> None:  # noqa: ARG002  # the protocol's
