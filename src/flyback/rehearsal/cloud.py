@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,11 +22,25 @@ from flyback.rehearsal.permissions import IamGap, StsGap
 from flyback.rehearsal.server import Server
 from flyback.rehearsal.transport import Clients
 
-__all__ = ["START", "RehearsalCloud"]
+__all__ = ["START", "RehearsalCloud", "Served"]
 
 START = 1_767_614_400.0  # Monday 2026-01-05 12:00 UTC: a rehearsal repeats itself, dates included
 
 _ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """How a cloud is served to other programs.
+
+    Args:
+        port: To listen on; 0 takes a free one.
+        flow_speed: Simulated seconds per real second while nobody takes part in the clock; None
+            lets time stand still then.
+    """
+
+    port: int = 0
+    flow_speed: float | None = None
 
 
 class RehearsalCloud:
@@ -40,9 +55,7 @@ class RehearsalCloud:
         seed: Of identifiers and of everything else that chance decides.
         start: Simulated time at the beginning, in seconds since the epoch.
         factor: Simulated seconds per measured second of a workload.
-        port: To listen on; 0 takes a free one.
-        flow_speed: Simulated seconds per real second while nobody takes part in the clock; None
-            lets time stand still then.
+        served: How it is served to other programs.
 
     Attributes:
         clock: The simulated time.
@@ -64,7 +77,7 @@ class RehearsalCloud:
     endpoint: str
     middlewares: tuple[Middleware, ...]
 
-    def __init__(  # noqa: PLR0913  # the knobs of a cloud, each with a default
+    def __init__(
         self,
         folder: Path,
         *,
@@ -72,16 +85,14 @@ class RehearsalCloud:
         seed: int = 0,
         start: float = START,
         factor: float = 1.0,
-        port: int = 0,
-        flow_speed: float | None = None,
+        served: Served | None = None,
     ) -> None:
         self.region = region
         self._folder = folder
         self._seed = seed
         self._start = start
         self._factor = factor
-        self._port = port
-        self._flow_speed = flow_speed
+        self._served = served or Served()
         self._running: contextlib.ExitStack | None = None
 
     def __enter__(self) -> Self:
@@ -134,7 +145,7 @@ class RehearsalCloud:
 
     def _build(self, stack: contextlib.ExitStack) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self.clock = VirtualClock(self._start, self._factor, self._flow_speed)
+        self.clock = VirtualClock(self._start, self._factor, self._served.flow_speed)
         stack.callback(self.clock.close)
         stack.enter_context(simulated_time(self.clock.now))
         fresh(self._seed)
@@ -162,7 +173,7 @@ class RehearsalCloud:
                 "journal": self._serve_journal,
             },
         )
-        server = Server(front, self._port)
+        server = Server(front, self._served.port)
         stack.callback(server.close)
         stack.callback(self.clock.close)  # first, so that no request waits on it for ever
         self.endpoint = server.url

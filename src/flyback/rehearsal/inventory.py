@@ -98,7 +98,6 @@ _REGIONAL: tuple[_Kind, ...] = (
         Filters=[{"Name": "state", "Values": ["open", "active"]}],
     ),
     _kind("logs:log-group", "describe_log_groups", "logGroups", "logGroupName"),
-    _kind("ecr:repository", "describe_repositories", "repositories", "repositoryName"),
     _kind("sns:topic", "list_topics", "Topics", "TopicArn"),
     _kind("sns:subscription", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
 )
@@ -147,6 +146,7 @@ def _region(clients: ClientFactory, region: str) -> Iterable[tuple[str, dict[str
     stacks = _whole(clients("cloudformation", region, VIA), "describe_stacks", "Stacks", {})
     yield "cloudformation:stack", {item["StackId"]: item for item in stacks}
     yield "ssm:parameter", _parameters(clients("ssm", region, VIA))
+    yield "ecr:repository", _repositories(clients("ecr", region, VIA))
 
 
 def _parameters(ssm: Any) -> dict[str, Any]:
@@ -160,6 +160,14 @@ def _parameters(ssm: Any) -> dict[str, Any]:
             "Value"
         ]
     return {item["Name"]: item for item in own}
+
+
+def _repositories(ecr: Any) -> dict[str, Any]:
+    found = _whole(ecr, "describe_repositories", "repositories", {})
+    for item in found:
+        asked = {"repositoryName": item["repositoryName"]}
+        item["Images"] = _whole(ecr, "list_images", "imageIds", asked)
+    return {item["repositoryName"]: item for item in found}
 
 
 def _iam(iam: Any) -> dict[str, dict[str, Any]]:

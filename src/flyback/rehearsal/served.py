@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from flyback.rehearsal.cloud import START, RehearsalCloud
+from flyback.rehearsal.cloud import RehearsalCloud, Served
 from flyback.spec.codec import write_json
 
 __all__ = ["serve"]
@@ -49,9 +49,8 @@ def serve(
 
     before = {number: signal.signal(number, end) for number in _SIGNALS}
     try:
-        with RehearsalCloud(
-            folder, region=region, start=START, port=port, flow_speed=speed
-        ) as cloud:
+        served = Served(port=port, flow_speed=speed)
+        with RehearsalCloud(folder, region=region, served=served) as cloud:
             environment = cloud.environment()
             write_json(
                 address,

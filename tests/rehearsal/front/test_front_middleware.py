@@ -63,6 +63,7 @@ def test_every_request_is_written_down(
     assert {entry.time for entry in cloud.journal.entries()} == {cloud.clock.now()}
     assert [entry.number for entry in cloud.journal.mutating()] == [1]
     assert [entry.number for entry in cloud.journal.entries(after=3)] == [4]
+    assert cloud.journal.mutating(after=cloud.journal.last) == ()
     path = tmp_path / "journal.jsonl"
     cloud.journal.write(path)
     lines = [json.loads(line) for line in path.read_text().splitlines()]

@@ -213,6 +213,21 @@ def test_what_changes_inside_a_bucket_is_seen(cloud: RehearsalCloud) -> None:
     assert differs()
 
 
+def test_images_of_a_repository_are_seen(cloud: RehearsalCloud) -> None:
+    """A pushed image changes the repository that holds it."""
+    ecr = cloud.clients("ecr", REGION)
+    ecr.create_repository(repositoryName="images")
+    before = kinds(cloud)
+    manifest = {"schemaVersion": 2, "layers": [], "config": {"digest": "sha256:0"}}
+    ecr.put_image(
+        repositoryName="images",
+        imageTag="t",
+        imageManifest=json.dumps(manifest),
+        imageManifestMediaType="application/vnd.oci.image.manifest.v1+json",
+    )
+    assert changed(before, kinds(cloud)) == {"ecr:repository"}
+
+
 def test_rules_and_policies_are_seen(cloud: RehearsalCloud, profile: str) -> None:
     """A widened security group and a role's new policy do not hide behind unchanged ids."""
     ec2, iam = cloud.clients("ec2", REGION), cloud.clients("iam", REGION)

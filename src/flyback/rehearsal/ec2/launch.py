@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from flyback.rehearsal.ec2.devices import attach, devices_of
 from flyback.rehearsal.ec2.machines import enter
 from flyback.rehearsal.ec2.market import Market
 from flyback.rehearsal.ec2.placement import Place, image_of, place_of, type_of
+from flyback.rehearsal.ec2.spot import fulfilled_request
 from flyback.rehearsal.moto_state import LOCK, backend
 
 __all__ = ["Order", "launch"]
@@ -98,7 +98,7 @@ def _finish(state: Any, instance: Any, order: Order, tags: Mapping[str, Mapping[
     for interface in instance.nics.values():
         interface.add_tags(dict(tags.get("network-interface", {})))
     if order.market == "spot":
-        request = _spot_request()(state, instance, order.params)
+        request = fulfilled_request(state, instance, order.params)
         request.add_tags(dict(tags.get("spot-instances-request", {})))
         state.spot_instance_requests[request.id] = request
         instance.spot_instance_request_id = request.id
@@ -176,57 +176,3 @@ def _interfaces(params: Mapping[str, Any], place: Place) -> list[dict[str, Any]]
     }
     address = asked.get("PrivateIpAddress") or params.get("PrivateIpAddress")
     return [{**primary, "PrivateIpAddress": address} if address else primary]
-
-
-@functools.cache
-def _spot_request() -> Any:
-    from moto.ec2.models.spot_requests import SpotInstanceRequest
-    from moto.ec2.utils import random_spot_request_id
-
-    class FulfilledRequest(SpotInstanceRequest):  # type: ignore[misc]  # moto is untyped
-        """moto's spot request, made for an instance instead of making one."""
-
-        def __init__(self, state: Any, instance: Any, params: Mapping[str, Any]) -> None:
-            self._launched = instance
-            options = (params.get("InstanceMarketOptions") or {}).get("SpotOptions") or {}
-            super().__init__(
-                state,
-                random_spot_request_id(),
-                price=options.get("MaxPrice"),
-                image_id=instance.image_id,
-                spot_instance_type=options.get("SpotInstanceType", "one-time"),
-                valid_from=None,
-                valid_until=None,
-                launch_group=None,
-                availability_zone_group=None,
-                key_name=instance.key_name,
-                security_groups=[group.id for group in instance.security_groups],
-                user_data=None,
-                instance_type=instance.instance_type,
-                placement=instance.availability_zone,
-                kernel_id=None,
-                ramdisk_id=None,
-                monitoring_enabled=instance.monitored,
-                subnet_id=instance.subnet_id,
-                tags={},
-                spot_fleet_id=None,
-                instance_interruption_behaviour=options.get("InstanceInterruptionBehavior"),
-            )
-
-        def launch_instance(self) -> Any:
-            return self._launched
-
-        def get_filter_value(self, filter_name: str, method_name: str | None = None) -> Any:
-            if filter_name == "instance-id":
-                return self._launched.id
-            return super().get_filter_value(filter_name, method_name)
-
-        @property
-        def create_time(self) -> Any:
-            return self._launched.launch_time
-
-        @property
-        def status(self) -> dict[str, Any]:
-            return {**super().status, "UpdateTime": self._launched.launch_time}
-
-    return FulfilledRequest
