@@ -73,10 +73,10 @@ def aws(service: str, region: str) -> Any:
 class Cloud:
     """One account and region behind the engine; every answer is checked against botocore."""
 
-    def __init__(self, region: str = "us-east-1") -> None:
+    def __init__(self, region: str = "us-east-1", clients: Callable[[str, str], Any] = aws) -> None:
         self.region = region
         self.clock = InlineClock()
-        self.gap = CloudFormationGap(aws, self.clock)
+        self.gap = CloudFormationGap(clients, self.clock)
         self._calls = 0
 
     @staticmethod

@@ -159,3 +159,62 @@ def test_a_stack_that_is_busy_refuses_updates(cloud: Any) -> None:
     assert cloud.call("DeleteStack", StackName="demo") == {}
     cloud.clock.run()
     assert cloud.call("DescribeStacks")["Stacks"] == []
+
+
+def test_what_is_gone_already_does_not_stop_a_deletion(cloud: Any) -> None:
+    """Resources that somebody deleted behind the stack's back count as deleted."""
+    body = """
+Resources:
+  Logs: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: /l}}
+  Bucket: {Type: AWS::S3::Bucket, Properties: {BucketName: bkt}}
+  Store: {Type: AWS::SSM::Parameter, Properties: {Name: /p, Type: String, Value: x}}
+  Images: {Type: AWS::ECR::Repository, Properties: {RepositoryName: images}}
+  Topic: {Type: AWS::SNS::Topic, Properties: {TopicName: t}}
+  Template: {Type: AWS::EC2::LaunchTemplate, Properties: {LaunchTemplateData: {}}}
+  Vpc: {Type: AWS::EC2::VPC, Properties: {CidrBlock: 10.0.0.0/16}}
+  Subnet: {Type: AWS::EC2::Subnet, Properties: {VpcId: !Ref Vpc, CidrBlock: 10.0.0.0/24}}
+  Gateway: {Type: AWS::EC2::InternetGateway}
+  Table: {Type: AWS::EC2::RouteTable, Properties: {VpcId: !Ref Vpc}}
+  Link:
+    Type: AWS::EC2::SubnetRouteTableAssociation
+    Properties: {SubnetId: !Ref Subnet, RouteTableId: !Ref Table}
+  Group: {Type: AWS::EC2::SecurityGroup, Properties: {GroupDescription: g, VpcId: !Ref Vpc}}
+  Role:
+    Type: AWS::IAM::Role
+    Properties: {AssumeRolePolicyDocument: {Version: 2012-10-17, Statement: []}}
+  Profile: {Type: AWS::IAM::InstanceProfile, Properties: {Roles: [!Ref Role]}}
+  Policy:
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      PolicyDocument:
+        Version: 2012-10-17
+        Statement: [{Effect: Allow, Action: "s3:*", Resource: "*"}]
+"""
+    assert cloud.create(body, Capabilities=["CAPABILITY_IAM"]) == "CREATE_COMPLETE"
+    stack_id = cloud.stack()["StackId"]
+    physical = {
+        item["LogicalResourceId"]: item["PhysicalResourceId"]
+        for item in cloud.call("DescribeStackResources", StackName="demo")["StackResources"]
+    }
+    ec2, iam = cloud.client("ec2"), cloud.client("iam")
+    cloud.client("logs").delete_log_group(logGroupName="/l")
+    cloud.client("s3").delete_bucket(Bucket="bkt")
+    cloud.client("ssm").delete_parameter(Name="/p")
+    cloud.client("ecr").delete_repository(repositoryName="images")
+    cloud.client("sns").delete_topic(TopicArn=physical["Topic"])
+    ec2.delete_launch_template(LaunchTemplateId=physical["Template"])
+    ec2.disassociate_route_table(AssociationId=physical["Link"])
+    ec2.delete_route_table(RouteTableId=physical["Table"])
+    ec2.delete_subnet(SubnetId=physical["Subnet"])
+    ec2.delete_security_group(GroupId=physical["Group"])
+    ec2.delete_internet_gateway(InternetGatewayId=physical["Gateway"])
+    ec2.delete_vpc(VpcId=physical["Vpc"])
+    profile, role = physical["Profile"], physical["Role"]
+    iam.remove_role_from_instance_profile(InstanceProfileName=profile, RoleName=role)
+    iam.delete_instance_profile(InstanceProfileName=profile)
+    iam.delete_role(RoleName=role)
+    iam.delete_policy(PolicyArn=physical["Policy"])
+    cloud.call("DeleteStack", StackName="demo")
+    failed = {item[0]: item[2] for item in cloud.events(stack_id) if item[1].endswith("_FAILED")}
+    assert failed == {}
+    assert cloud.status(stack_id) == "DELETE_COMPLETE"

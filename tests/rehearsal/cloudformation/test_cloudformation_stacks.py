@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from flyback.rehearsal.call import Call
 from flyback.rehearsal.clock import VirtualClock
@@ -361,6 +362,43 @@ def test_the_same_story_has_the_same_ids(account: None, make_cloud: Any) -> None
         return list(found)
 
     assert story() == story()
+
+
+class Throttled:
+    """EC2 that never has time."""
+
+    def __getattr__(self, name: str) -> Any:
+        def refuse(**_arguments: Any) -> Any:
+            error = {
+                "Error": {"Code": "RequestLimitExceeded", "Message": "Request limit exceeded."}
+            }
+            raise ClientError(error, name)
+
+        return refuse
+
+
+def test_a_failing_lookup_fails_the_resource_not_the_rehearsal(make_cloud: Any) -> None:
+    """Throttled while a zone is looked up or a resource made: CREATE_FAILED with AWS's sentence."""
+    cloud = make_cloud(clients=lambda _service, _region: Throttled())
+    body = """
+Parameters: {Vpc: {Type: String, Default: vpc-0123456789abcdef0}}
+Resources:
+  %s
+"""
+    looked_up = (
+        "Subnet: {Type: AWS::EC2::Subnet, Properties: {VpcId: !Ref Vpc, CidrBlock: 10.0.0.0/24, "
+        "AvailabilityZone: !Select [0, !GetAZs '']}}"
+    )
+    assert cloud.create(body % looked_up) == "ROLLBACK_COMPLETE"
+    assert ("Subnet", "CREATE_FAILED", "Request limit exceeded.") in cloud.events()
+    made = "Gateway: {Type: AWS::EC2::InternetGateway}"
+    assert cloud.create(body % made, "second") == "ROLLBACK_COMPLETE"
+    (failed,) = [item for item in cloud.events("second") if item[1] == "CREATE_FAILED"]
+    assert failed[2].endswith("HandlerErrorCode: Throttling)")
+    typed = (body % made).replace("Type: String", "Type: 'AWS::EC2::VPC::Id'")
+    assert cloud.refused("CreateStack", StackName="third", TemplateBody=typed) == (
+        "RequestLimitExceeded: Request limit exceeded."
+    )
 
 
 def test_core_yaml_comes_and_goes(cloud: Any) -> None:

@@ -216,8 +216,8 @@ PARAMETER = "Type: AWS::SSM::Parameter, Properties: {Type: String, Value:"
         (
             f"Resources: {{A: {{{GROUP}, Condition: Nope}}}}",
             (
-                "Template format error: Unresolved condition dependency Nope in the Resources block "
-                "of the template"
+                "Template format error: Unresolved condition dependency Nope in the Resources "
+                "block of the template"
             ),
         ),
         (

@@ -100,17 +100,10 @@ def _limit(body: str, most: int, member: str) -> None:
 
 
 def _fetched(engine: Engine, call: Call, url: str) -> str:
-    from botocore.exceptions import ClientError
-
     bucket, key = _s3_object(url)
-    try:
-        answer = engine.client("s3", call.region).get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        sentence = error.response["Error"].get("Message", "Access Denied")
-        raise invalid(f"S3 error: {sentence}") from error
-    body = answer["Body"].read().decode()
+    body = Account(engine, call.region).stored_text(bucket, key)
     _limit(body, _MAX_URL_BODY_BYTES, "template")
-    return str(body)
+    return body
 
 
 def _s3_object(url: str) -> tuple[str, str]:
