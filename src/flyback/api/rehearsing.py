@@ -114,6 +114,8 @@ def rehearse(
         report("deploy", "starting an emulated cloud on this machine")
         cloud = start_rehearsal(folder, region=region, seed=seed)
         try:
+            assert cloud.emulated is not None, "it was started here"  # noqa: S101  # ours
+            report("deploy", cloud.emulated.protection)
             before = _inventory(cloud)
             deploy(cloud, chosen, report)
             run = start(prepared, cloud, chosen, report)

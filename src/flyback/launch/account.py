@@ -25,6 +25,7 @@ _PUT_CLASS = frozenset(
 )
 _GET_CLASS = frozenset({"GetObject", "HeadObject"})
 _HOUR_S = 3600.0
+_SHUTDOWN_S = 10.0  # assumed: from the marker to the end of the operating system
 
 
 def cloud_usage(session: Session, launch: Launch, records: Records, clock: Clock) -> Usage:
@@ -36,6 +37,11 @@ def cloud_usage(session: Session, launch: Launch, records: Records, clock: Clock
     instance = session.ec2.instance(attempt.instance_id or "")
     started = attempt.launched_at or launch.created_at
     ended = clock.now()
+    marker = records.marker()
+    if marker is not None:
+        # A machine that shut itself down leaves no time of its own in EC2; billing ends with
+        # `shutting-down`, seconds after the agent's last word.
+        ended = min(ended, marker.at + _SHUTDOWN_S)
     if instance is not None:
         started = instance.launched_at
         ended = instance.ended_at or ended

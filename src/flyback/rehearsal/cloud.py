@@ -64,6 +64,7 @@ class RehearsalCloud:
         capacity: Which machines are to be had.
         machines: Their lives; `power_off` is what an operating system calls.
         clients: boto3 clients of the root user in this process: `clients(service, region, via)`.
+        protection: What keeps its machines from this computer's files, as a sentence.
         endpoint: URL that AWS clients are pointed at.
         middlewares: What every request passes through, outermost first.
     """
@@ -74,6 +75,7 @@ class RehearsalCloud:
     capacity: Capacity
     machines: Machines
     clients: Clients
+    protection: str
     endpoint: str
     middlewares: tuple[Middleware, ...]
 
@@ -209,7 +211,9 @@ class RehearsalCloud:
             lambda service, region: self.clients(service, region, "ec2"),
         )
         stack.callback(simulator.close)
+        simulator.prepare()  # what is missing is said now, not when the first machine boots
         self.machines.host = simulator
+        self.protection = str(simulator.protection)
 
     def _serve_clock(self, method: str, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
         del method

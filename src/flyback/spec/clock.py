@@ -8,6 +8,7 @@ a workload computes it flows, measured time multiplied by the rehearsal's factor
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import subprocess
@@ -16,6 +17,8 @@ import time
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+from flyback.errors import ServiceError
 
 __all__ = ["Clock", "RemoteClock", "SystemClock", "clock_from_environment"]
 
@@ -57,6 +60,8 @@ class SystemClock:
 class RemoteClock:
     """Takes part in a rehearsal's simulated time over HTTP on loopback.
 
+    Its methods raise `ServiceError` where the rehearsal is over, `OSError` where nobody answers.
+
     Args:
         url: The clock's address.
         participant: Name under which this process takes part; one thread waits at a time.
@@ -91,7 +96,8 @@ class RemoteClock:
 
     def _resume_after(self, process: subprocess.Popen[bytes]) -> None:
         process.wait()
-        self._post("resume", pid=process.pid)
+        with contextlib.suppress(OSError, ServiceError):  # the rehearsal may have ended meanwhile
+            self._post("resume", pid=process.pid)
 
     def _post(self, verb: str, **body: Any) -> dict[str, Any]:
         connection = http.client.HTTPConnection(
@@ -100,9 +106,14 @@ class RemoteClock:
         try:
             payload = json.dumps({"participant": self._participant, **body})
             connection.request("POST", f"{self._address.path}/{verb}", payload)
-            answer: dict[str, Any] = json.loads(connection.getresponse().read())
+            response = connection.getresponse()
+            answer: dict[str, Any] = json.loads(response.read())
         finally:
             connection.close()
+        if response.status != http.client.OK:
+            raise ServiceError(
+                f"the clock of the rehearsal said: {answer}", where=f"{self._address.geturl()}"
+            )
         return answer
 
 

@@ -110,7 +110,7 @@ class Machines:
                 return before
             enter(instance, "shutting-down")
             self._explain(instance, reason)
-        self._clock.call_after(0, lambda: self.host.halt(instance.id))
+        self.host.halt(instance.id)  # at once: a machine that never waits would hold the clock
         delay = self._delays.shutting_down if before != "stopped" else 0.0
         self._clock.call_after(delay, lambda: self._terminated(instance))
         return before
@@ -135,7 +135,7 @@ class Machines:
                     with _kept(instance):
                         instance.stop()
 
-        self._clock.call_after(0, lambda: self.host.halt(instance.id))
+        self.host.halt(instance.id)  # at once: a machine that never waits would hold the clock
         self._clock.call_after(self._delays.stopping, stopped)
         return before
 
