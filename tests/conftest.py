@@ -8,6 +8,7 @@ Fixtures: a clean environment and a fixed seed for each test, `weird_tmp_path`, 
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import os
 import random
 import subprocess
@@ -54,6 +55,17 @@ def clean_environment(
     random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen_heap() -> None:
+    """Keep the collector from searching again what earlier modules left in memory.
+
+    The emulated cloud's tables make a full collection take most of a second, and every measurement
+    of a workload begins with several.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
