@@ -42,7 +42,7 @@ def test_equal_folders_hash_equal(tmp_path: Path) -> None:
 
 def test_what_git_ignores_stays_at_home(tmp_path: Path) -> None:
     """In a git checkout, ignored files and .git are left out, untracked ones taken along."""
-    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # git on PATH, as the product finds it
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     (tmp_path / ".gitignore").write_text("data/\n*.bin\n")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "big.csv").write_text("1")

@@ -64,7 +64,7 @@ class Response:
 
 
 class Gap(Protocol):
-    """Something that moto lacks or does differently from AWS, for some operations of one service."""
+    """What moto lacks or does differently from AWS, for some operations of one service."""
 
     service: str
     operations: frozenset[str]
