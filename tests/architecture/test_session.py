@@ -48,7 +48,7 @@ class Session:
         (self.folder / "test_these.py").write_text(tests)
         clean = {name: text for name, text in os.environ.items() if name != "CI"}
         return subprocess.run(
-            [sys.executable, "-m", "pytest", *arguments],
+            [sys.executable, "-m", "pytest", "--basetemp=scratch", *arguments],
             cwd=self.folder,
             env={**clean, **environ},
             capture_output=True,
