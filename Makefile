@@ -39,7 +39,7 @@ lint: $(VENV)/.developer ## ruff, mypy and the walls between the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache # a stale cache finds what is not there
 
 clean: ## remove .venv and everything that tools have left here
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
