@@ -33,6 +33,14 @@ def configured_region(profile: str | None) -> str | None:
     return str(region) if region else None
 
 
+@functools.cache
+def _loader() -> Any:
+    """One for all sessions of this process: each new one reads the service models again."""
+    from botocore.session import Session as Core
+
+    return Core().get_component("data_loader")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Access:
     """How to reach an account. All None: boto3's own chain (environment, profile, IMDS).
@@ -125,14 +133,17 @@ class Session:
     @functools.cached_property
     def _boto(self) -> Any:
         import boto3
+        from botocore.session import Session as Core
 
         access = self._access
+        core = Core(profile=access.profile)
+        core.register_component("data_loader", _loader())
         return boto3.Session(
+            botocore_session=core,
             aws_access_key_id=access.access_key,
             aws_secret_access_key=access.secret_key,
             aws_session_token=access.session_token,
             region_name=access.region,
-            profile_name=access.profile,
         )
 
     def _count(self, model: Any, **_: Any) -> None:

@@ -30,7 +30,7 @@ def certify_run(session: Session, run_id: str, ledger: FileLedger, clock: Clock)
     """Prove that nothing of one run bills any more; the stack stays."""
     checks = [
         _ledger_check(session, ledger, run_id),
-        *_machine_checks(session, run_id, "tags"),
+        *_machine_checks(session, RUN_TAG, run_id, "tags"),
         _tagging_check(session, RUN_TAG, run_id),
     ]
     return _certificate(session, run_id, checks, clock, exceptions=())
@@ -44,7 +44,7 @@ def certify_account(
         _ledger_check(session, ledger, None),
         *([_stack_check(session, stack_id)] if stack_id else []),
         _tagging_check(session, NAME_TAG, name),
-        *_machine_checks(session, "*", "sweep"),
+        *_machine_checks(session, NAME_TAG, name, "sweep"),
         _check("sweep", "s3", f"ListBuckets {name}-*", session.buckets.names(f"{name}-")),
         _check("sweep", "logs", f"DescribeLogGroups /{name}/", session.logs.groups(f"/{name}/")),
     ]
@@ -119,10 +119,10 @@ def _stack_check(session: Session, stack_id: str) -> Check:
     return _check("stack", "cloudformation", f"ListStackResources {stack_id}", left, len(resources))
 
 
-def _machine_checks(session: Session, run_id: str, source: str) -> list[Check]:
+def _machine_checks(session: Session, key: str, value: str, source: str) -> list[Check]:
     """Machines, their disks and their interfaces."""
-    instances = session.ec2.instances(RUN_TAG, run_id)
-    filters = f"tag:{RUN_TAG}={run_id}"
+    instances = session.ec2.instances(key, value)
+    filters = f"tag:{key}={value}"
     return [
         _check(
             source,
@@ -131,12 +131,12 @@ def _machine_checks(session: Session, run_id: str, source: str) -> list[Check]:
             (item.instance_id for item in instances if _lingers(item)),
             len(instances),
         ),
-        _check(source, "ec2", f"DescribeVolumes {filters}", session.ec2.volumes(RUN_TAG, run_id)),
+        _check(source, "ec2", f"DescribeVolumes {filters}", session.ec2.volumes(key, value)),
         _check(
             source,
             "ec2",
             f"DescribeNetworkInterfaces {filters}",
-            session.ec2.interfaces(RUN_TAG, run_id),
+            session.ec2.interfaces(key, value),
         ),
     ]
 
