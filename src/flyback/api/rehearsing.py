@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from flyback.api.verbs import Options, decide, deploy, remove, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.aws.ec2 import GONE
 from flyback.launch.fleet import RUN_TAG
-from flyback.launch.progress import Report, silent
+from flyback.launch.progress import Report
 from flyback.spec.certificate import Certificate, Leftover
 from flyback.spec.codec import encode
 from flyback.spec.event import Marker
@@ -94,7 +95,6 @@ def rehearse(
     preset: str | None = None,
     options: Options | None = None,
     seed: int = 0,
-    report: Report = silent,
 ) -> Rehearsal:
     """Deploy, launch, run, collect, account, tear down and certify in an emulated cloud.
 
@@ -105,6 +105,7 @@ def rehearse(
     """
     prepared = prepare(job, overrides=overrides, preset=preset, engine="ec2")
     chosen = options or Options(cloud="rehearsal")
+    report = chosen.report
     region = chosen.region or _DEFAULT_REGION
     decide(prepared, region)  # a job that fits no machine ends here
     parent = local_home() / "rehearsal"
@@ -118,7 +119,7 @@ def rehearse(
             report("deploy", cloud.emulated.protection)
             before = _inventory(cloud)
             deploy(cloud, chosen, report)
-            run = start(prepared, cloud, chosen, report)
+            run = start(prepared, cloud, chosen, report, chance=random.Random(f"{seed}/run"))  # noqa: S311  # a name, no secret
             shown = _to_the_end(run, cloud, chosen, report)
             return dataclasses.replace(shown, changes=_changes(before, _inventory(cloud)))
         finally:

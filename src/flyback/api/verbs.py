@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Options:
         name: The deployment's; several may share an account.
         tags: Values of the tags Project, Environment, Owner and CostCenter.
         engine: Where jobs run that don't say it; None takes the job's default.
+        report: Told each step of what a verb does.
     """
 
     cloud: CloudName = "aws"
@@ -67,16 +69,17 @@ class Options:
     name: str = "flyback"
     tags: Mapping[str, str] = field(default_factory=dict)
     engine: Engine | None = None
+    report: Report = silent
 
     def open(self) -> Cloud:
         """Reach the account."""
         return open_cloud(self.cloud, region=self.region, profile=self.profile)
 
 
-def up(options: Options | None = None, *, report: Report = silent) -> Deployment:
+def up(options: Options | None = None) -> Deployment:
     """Deploy flyback into the account; does nothing where it is deployed already."""
     chosen = options or Options()
-    return deploy(chosen.open(), chosen, report)
+    return deploy(chosen.open(), chosen, chosen.report)
 
 
 def deploy(cloud: Cloud, options: Options, report: Report) -> Deployment:
@@ -90,12 +93,10 @@ def deploy(cloud: Cloud, options: Options, report: Report) -> Deployment:
     return stack.up(cloud.session, desired, cloud.clock, report)
 
 
-def down(
-    options: Options | None = None, *, keep_data: bool = False, report: Report = silent
-) -> Certificate:
+def down(options: Options | None = None, *, keep_data: bool = False) -> Certificate:
     """Remove flyback from the account and prove that nothing is left."""
     chosen = options or Options()
-    return remove(chosen.open(), chosen, keep_data=keep_data, report=report)
+    return remove(chosen.open(), chosen, keep_data=keep_data, report=chosen.report)
 
 
 def remove(cloud: Cloud, options: Options, *, keep_data: bool, report: Report) -> Certificate:
@@ -130,10 +131,18 @@ def run(
     overrides: Sequence[str] = (),
     preset: str | None = None,
     engine: Engine | None = None,
+    cloud: CloudName | None = None,
     options: Options | None = None,
-    report: Report = silent,
 ) -> Run:
     """Launch a job and return at once; `Run.wait` waits for it.
+
+    Args:
+        job: A job file, or a job.
+        overrides: `key=value` and its kin, for a job file.
+        preset: Name of a preset, for a job file.
+        engine: Where it runs, whatever the job says.
+        cloud: Which cloud, whatever `options` says.
+        options: Region, profile, deployment.
 
     Raises:
         UserError: something about the job is wrong; nothing was created.
@@ -143,8 +152,10 @@ def run(
     prepared = prepare(
         job, overrides=overrides, preset=preset, engine=engine, otherwise=chosen.engine
     )
-    cloud = None if prepared.job.engine == "local" else chosen.open()
-    return start(prepared, cloud, chosen, report)
+    if cloud is not None:
+        chosen = dataclasses.replace(chosen, cloud=cloud)
+    reached = None if prepared.job.engine == "local" else chosen.open()
+    return start(prepared, reached, chosen, chosen.report)
 
 
 def decide(prepared: Prepared, region: str) -> Plan:
@@ -153,13 +164,28 @@ def decide(prepared: Prepared, region: str) -> Plan:
     return make_plan(prepared.job, region=region, expected=expected)
 
 
-def start(prepared: Prepared, cloud: Cloud | None, options: Options, report: Report) -> Run:
-    """Launch a checked job on this machine (`cloud` None) or in an account."""
+def start(
+    prepared: Prepared,
+    cloud: Cloud | None,
+    options: Options,
+    report: Report,
+    *,
+    chance: random.Random | None = None,
+) -> Run:
+    """Launch a checked job on this machine (`cloud` None) or in an account.
+
+    Args:
+        prepared: The job.
+        cloud: The account.
+        options: The deployment.
+        report: Told each step.
+        chance: Chooses the end of the run's id; None takes the system's own.
+    """
     if prepared.job.engine == "batch":
         raise UserError("the batch engine is not there yet", remedy="use engine ec2 or local")
     home = FileStore(local_home())
     clock = SystemClock() if cloud is None else cloud.clock
-    run_id = new_run_id(prepared.job.name, clock.now(), random.SystemRandom())
+    run_id = new_run_id(prepared.job.name, clock.now(), chance or random.SystemRandom())
     if cloud is None:
         made = decide(prepared, options.region or _DEFAULT_REGION)
         records = Records(run_id, home, home)

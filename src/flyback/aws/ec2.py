@@ -14,6 +14,7 @@ from flyback.errors import NotFoundError
 __all__ = ["GONE", "Ec2", "FleetAnswer", "FleetError", "Image", "Instance", "Subnet"]
 
 GONE = frozenset({"terminated"})
+_VOLUME_ENDING = frozenset({"deleting", "deleted"})
 _ENDED_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)")
 
 
@@ -70,6 +71,8 @@ class FleetAnswer:
 
     fleet_id: str
     instance_ids: tuple[str, ...]
+    instance_type: str | None
+    subnet_id: str | None
     errors: tuple[FleetError, ...]
 
 
@@ -141,7 +144,15 @@ class Ec2(Service):
             FleetError(code=item.get("ErrorCode", ""), message=item.get("ErrorMessage", ""))
             for item in answer.get("Errors", [])
         )
-        return FleetAnswer(fleet_id=answer.get("FleetId", ""), instance_ids=ids, errors=errors)
+        granted = (answer.get("Instances") or [{}])[0]
+        overrides = granted.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
+        return FleetAnswer(
+            fleet_id=answer.get("FleetId", ""),
+            instance_ids=ids,
+            instance_type=granted.get("InstanceType"),
+            subnet_id=overrides.get("SubnetId"),
+            errors=errors,
+        )
 
     def instance(self, instance_id: str) -> Instance | None:
         """A machine; None where EC2 has forgotten it (about an hour after its end)."""
@@ -164,7 +175,23 @@ class Ec2(Service):
         """Volumes with a tag."""
         filters = [{"Name": f"tag:{tag}", "Values": [value]}]
         found = self._pages("describe_volumes", "Volumes", Filters=filters)
-        return tuple(item["VolumeId"] for item in found)
+        return tuple(item["VolumeId"] for item in found if item["State"] not in _VOLUME_ENDING)
+
+    def volume_exists(self, volume_id: str) -> bool:
+        """Whether a volume is there and not being deleted."""
+        try:
+            (volume,) = self._call("describe_volumes", VolumeIds=[volume_id])["Volumes"]
+        except NotFoundError:
+            return False
+        return volume["State"] not in _VOLUME_ENDING
+
+    def interface_exists(self, interface_id: str) -> bool:
+        """Whether a network interface is there."""
+        try:
+            self._call("describe_network_interfaces", NetworkInterfaceIds=[interface_id])
+        except NotFoundError:
+            return False
+        return True
 
     def interfaces(self, tag: str, value: str = "*") -> tuple[str, ...]:
         """Network interfaces with a tag."""
@@ -173,6 +200,7 @@ class Ec2(Service):
         return tuple(item["NetworkInterfaceId"] for item in found)
 
     def terminate(self, instance_ids: Sequence[str]) -> None:
-        """Terminate machines; ones that are gone already do not matter."""
-        if instance_ids:
-            self._call("terminate_instances", InstanceIds=list(instance_ids))
+        """Terminate machines; ones that EC2 has forgotten do not matter."""
+        known = [name for name in instance_ids if self.instance(name) is not None]
+        if known:  # one unknown id would refuse them all
+            self._call("terminate_instances", InstanceIds=known)

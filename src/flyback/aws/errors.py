@@ -43,7 +43,6 @@ _CONFLICT = {
     "AlreadyExistsException",
     "BucketAlreadyExists",
     "BucketAlreadyOwnedByYou",
-    "ConditionalRequestConflict",
     "EntityAlreadyExists",
     "PreconditionFailed",
     "ResourceAlreadyExistsException",

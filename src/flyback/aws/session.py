@@ -123,6 +123,8 @@ class Session:
 
         config = Config(
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            connect_timeout=5,  # a dead endpoint must not hold an agent that watches a deadline
+            read_timeout=30,
             user_agent_extra="flyback",
             max_pool_connections=32,
         )

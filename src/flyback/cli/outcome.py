@@ -13,7 +13,7 @@ from flyback.spec.event import Marker
 from flyback.spec.job import JobSpec
 from flyback.spec.result import Result
 
-__all__ = ["all_cells", "conclude", "show_run", "summary"]
+__all__ = ["all_cells", "certify", "conclude", "show_run", "summary"]
 
 
 def summary(run: api.Run) -> dict[str, Any]:
@@ -75,7 +75,28 @@ def conclude(marker: Marker, *certificates: Certificate | None) -> None:
         )
     if marker.kind == "INTERRUPTED":
         raise InterruptedRunError("the run was interrupted", where=marker.run_id)
+    certify(*certificates)
+
+
+def certify(*certificates: Certificate | None, kept: frozenset[str] = frozenset()) -> None:
+    """Raise where a certificate is not clean.
+
+    Args:
+        certificates: None where there is none to ask for.
+        kept: Identifiers that stay by their owner's wish.
+
+    Raises:
+        LeftoversError: something else is left.
+    """
     for certificate in certificates:
-        if certificate is not None and not certificate.clean:
-            left = ", ".join(item.identifier for item in certificate.leftovers)
-            raise LeftoversError(f"left: {left}", where=certificate.scope)
+        left = [
+            item
+            for item in (certificate.leftovers if certificate is not None else ())
+            if item.identifier not in kept
+        ]
+        if certificate is not None and left:
+            raise LeftoversError(
+                f"{len(left)} left: {', '.join(item.identifier for item in left)}",
+                where=f"certificate of {certificate.scope}",
+                remedy="; ".join(dict.fromkeys(item.remedy for item in left)),
+            )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from flyback import api
 from flyback.cli.screen import announce
+from flyback.errors import InterruptedRunError, RefusedError
 from flyback.spec.clock import SystemClock
 from flyback.spec.event import Marker
 
@@ -14,10 +13,33 @@ __all__ = ["wait_or_detach"]
 _SECOND_THOUGHTS_S = 3.0
 
 
+def cut_off(launched: frozenset[str]) -> None:
+    """Say what Ctrl-C during a launch may have left running.
+
+    Raises:
+        InterruptedRunError: a run was asked for already.
+    """
+    for run_id in sorted(launched):
+        raise InterruptedRunError(
+            "the launch was cut off; its machine may be running",
+            where=run_id,
+            remedy=f"flyback stop {run_id}",
+        )
+
+
 def wait_or_detach(run: api.Run) -> Marker | None:
-    """Wait for a run; None where the user detached from it."""
-    with contextlib.suppress(KeyboardInterrupt):
+    """Wait for a run; None where the user detached from it.
+
+    Raises:
+        RefusedError: the account can't be asked any more; the run goes on all the same.
+    """
+    try:
         return run.wait()
+    except KeyboardInterrupt:
+        pass
+    except RefusedError as error:
+        error.remedy = f"the run goes on; later: flyback collect {run.run_id}"
+        raise
     try:
         announce(
             f"\ndetaching: the run goes on, and ends at its deadline at the latest\n"

@@ -9,7 +9,7 @@ import click
 from flyback import api
 from flyback.cli.options import chosen_options, job_flags, preset_of
 from flyback.cli.outcome import conclude
-from flyback.cli.screen import announce, document, reporter, show
+from flyback.cli.screen import announce, document, show
 
 __all__ = ["command"]
 
@@ -43,7 +43,6 @@ def command(  # click hands over each flag by name
         preset=preset_of(smoke=smoke, full=full, preset=preset),
         options=chosen_options({"cloud": "rehearsal", "region": region}, job.parent),
         seed=seed,
-        report=reporter(),
     )
     if as_json:
         document(shown.summary())

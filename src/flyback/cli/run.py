@@ -10,8 +10,8 @@ import click
 from flyback import api
 from flyback.cli.options import account_flags, chosen_options, job_flags, preset_of
 from flyback.cli.outcome import conclude, show_run
-from flyback.cli.patience import wait_or_detach
-from flyback.cli.screen import announce, document, reporter
+from flyback.cli.patience import cut_off, wait_or_detach
+from flyback.cli.screen import announce, document
 
 __all__ = ["command"]
 
@@ -38,14 +38,18 @@ def command(  # click hands over each flag by name
 
     OVERRIDES are key=value, key=a,b (a sweep), +key=value, ~key. Ctrl-C once detaches, twice stops.
     """
-    run = api.run(
-        job,
-        overrides=overrides,
-        preset=preset_of(smoke=smoke, full=full, preset=preset),
-        engine=engine,
-        options=chosen_options(flags, job.parent),
-        report=reporter(),
-    )
+    known = frozenset(api.run_ids())
+    try:
+        run = api.run(
+            job,
+            overrides=overrides,
+            preset=preset_of(smoke=smoke, full=full, preset=preset),
+            engine=engine,
+            options=chosen_options(flags, job.parent),
+        )
+    except KeyboardInterrupt:
+        cut_off(frozenset(api.run_ids()) - known)
+        raise
     if detach:
         if as_json:
             document({"run_id": run.run_id})

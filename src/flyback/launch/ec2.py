@@ -122,24 +122,24 @@ class Ec2Executor:
             records.write(records.paths.launch, launch)
             answer = self._session.ec2.create_fleet(request, launch.run_id)
             if answer.instance_ids:
-                return self._granted(launch, answer, records)
+                return self._granted(launch, answer, records, site)
             refusal = _refusal(answer)
             self._report("launch", f"attempt {number} ({market}): {refusal.what}")
             if not isinstance(refusal, CapacityError):
                 break
         raise refusal or CapacityError("the job's spot policy allows no attempt")
 
-    def _granted(self, launch: Launch, answer: FleetAnswer, records: Records) -> Launch:
+    def _granted(self, launch: Launch, answer: FleetAnswer, records: Records, site: Site) -> Launch:
+        """All from the fleet's own answer: for seconds, EC2 may not know the machine by its id."""
         instance_id = answer.instance_ids[0]
-        instance = self._session.ec2.instance(instance_id)
-        current = dataclasses.replace(launch.attempts[-1], instance_id=instance_id)
-        if instance is not None:
-            current = dataclasses.replace(
-                current,
-                instance_type=instance.instance_type,
-                zone=instance.zone,
-                launched_at=instance.launched_at,
-            )
+        zones = {subnet.subnet_id: subnet.zone for subnet in site.subnets}
+        current = dataclasses.replace(
+            launch.attempts[-1],
+            instance_id=instance_id,
+            instance_type=answer.instance_type,
+            zone=zones.get(answer.subnet_id or ""),
+            launched_at=self._clock.now(),
+        )
         launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
         records.write(records.paths.launch, launch)
         self._report(

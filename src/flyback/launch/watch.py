@@ -14,10 +14,11 @@ from flyback.spec.clock import Clock
 from flyback.spec.event import Event, Marker
 from flyback.spec.launch import Launch
 
-__all__ = ["cloud_log", "local_log", "watch_cloud", "watch_local"]
+__all__ = ["cloud_log", "is_gone", "local_log", "watch_cloud", "watch_local"]
 
 _CLOUD_POLL_S = 5.0
 _LOCAL_POLL_S = 0.1
+_UNKNOWN_S = 600.0
 _BORING = frozenset({"heartbeat"})
 
 
@@ -38,7 +39,7 @@ def watch_cloud(
             state = instance.state
             report("run", f"{instance.instance_id} is {state}")
         teller.tell()
-        if instance is None or instance.state in GONE:
+        if is_gone(instance, launch, clock, seen=bool(state)):
             return records.marker() or records.declare(_last_word(launch, records, instance, clock))
         clock.sleep(_CLOUD_POLL_S)
 
@@ -68,8 +69,8 @@ def cloud_log(
         last = not follow or ended()
         page = session.logs.page(launch.log_group, stream, token)
         yield from page.lines
-        if page.lines:
-            token = page.token
+        if page.token is not None and page.token != token:
+            token = page.token  # a page may be empty and not the last; equal tokens are the end
             continue
         if last:
             return
@@ -91,6 +92,18 @@ def local_log(
         if last:
             return
         clock.sleep(_LOCAL_POLL_S)
+
+
+def is_gone(instance: Instance | None, launch: Launch, clock: Clock, *, seen: bool) -> bool:
+    """Whether a machine is over.
+
+    EC2 may not know a fresh machine for a while, and forgets an ended one after an hour: one that
+    is not described is over if it was seen before, or was launched over ten minutes ago.
+    """
+    if instance is not None:
+        return instance.state in GONE
+    launched = launch.attempts[-1].launched_at or launch.created_at
+    return seen or clock.now() - launched > _UNKNOWN_S
 
 
 class _Teller:
