@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PYTEST := $(BIN)/python -m pytest
 
 # make proofs ONLY=main-job    one proof, or several with commas; the same for bench
-# make test ARGS="-k codec"    handed to pytest as they stand
+# make test ARGS="-k codec"    handed to pytest as they stand; -n0 keeps it in one process
 # make test PYTHON=python3.12  the interpreter that .venv is made with
 ONLY ?=
 ARGS ?=
@@ -24,7 +24,7 @@ demo: $(VENV)/.user ## a benchmark flies out to the rehearsed cloud and comes ho
 	$(BIN)/flyback rehearse examples/spectral.yaml --smoke
 
 test: $(VENV)/.developer ## the tests that need nothing but the package index
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
 test-all: test lint .tools/awscli/bin/aws ## also lint, the extended tests, and a tenth of every proof's sweep
 	$(PYTEST) -m "extended or proof" -q -s $(ARGS)

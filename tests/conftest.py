@@ -39,9 +39,17 @@ hypothesis.settings.load_profile("house")
 # ---------------------------------------------------------------------------------- each test
 
 
+@pytest.fixture(scope="session")
+def machine_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated machine images: read-only, thousands of files, so prepared once for all tests."""
+    return tmp_path_factory.mktemp("images")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+    machine_images: Path,
 ) -> None:
     """Take from each test what the developer's own shell would lend it."""
     for name in list(os.environ):
@@ -51,7 +59,10 @@ def clean_environment(
         monkeypatch.delenv(name, raising=False)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("FLYBACK_HOME", str(home / ".flyback"))
+    state = home / "flyback-home"
+    state.mkdir()
+    (state / "images").symlink_to(machine_images)
+    monkeypatch.setenv("FLYBACK_HOME", str(state))
     random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
@@ -221,7 +232,8 @@ def pytest_report_teststatus(
 
 def not_run(config: pytest.Config) -> Iterator[str]:
     """Tests that were skipped or expected to fail."""
-    stats = config.pluginmanager.get_plugin("terminalreporter").stats
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    stats = reporter.stats if reporter else {}  # a worker of a parallel session reports to another
     for outcome in ("skipped", "xfailed", "xpassed"):
         for report in stats.get(outcome, []):
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
