@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from flyback.api.wiring import Cloud, local_home
 from flyback.errors import NotFoundError
 from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage
+from flyback.launch.adopt import adopt, machines_of
 from flyback.launch.collect import collect
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
@@ -66,6 +67,17 @@ class Run:
     def folder(self) -> Path:
         """The run's files on this machine."""
         return self._home.root / self._records.paths.prefix
+
+    def attach(self) -> Self:
+        """Find or complete the machine of a launch that was cut off; else nothing.
+
+        Raises:
+            RefusedError: EC2 refuses the stored request.
+        """
+        if self._cloud is not None:
+            session, clock = self._cloud.session, self._cloud.clock
+            self.launch = adopt(session, self.launch, self._records, clock, self._report)
+        return self
 
     def marker(self) -> Marker | None:
         """How the run ended, or None while it goes on."""
@@ -128,10 +140,8 @@ class Run:
         if self._cloud is None:
             stop_local(self._home.root, self.run_id)
         else:
-            ids = tuple(
-                attempt.instance_id for attempt in self.launch.attempts if attempt.instance_id
-            )
-            terminate_and_wait(self._cloud.session, ids, self._cloud.clock, self._report)
+            session, clock = self._cloud.session, self._cloud.clock
+            terminate_and_wait(session, machines_of(session, self.launch), clock, self._report)
         return self.wait()
 
     def _watch(self) -> Marker:
