@@ -7,11 +7,11 @@ import re
 import shutil
 import threading
 import time
-from types import SimpleNamespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.endpoint
@@ -276,10 +276,8 @@ class Bench:
             assert cloud.emulated is not None
             for name in case.command.before:
                 perform(name, Client().enter(cloud), self.job)
-            try:
+            with suppress(Killed, KilledThread, FlybackError):
                 perform(case.command.name, Client(case.mode, case.k).enter(cloud), self.job)
-            except (Killed, KilledThread, FlybackError):
-                pass
             cloud.emulated.faults.clear()
             cloud.clock.sleep(case.pause_s)
             try:
@@ -306,7 +304,7 @@ class Bench:
 
     @contextmanager
     def _cloud(self) -> Iterator[Cloud]:
-            self._clouds += 1
+        self._clouds += 1
         for folder in ("runs", "ledger"):
             shutil.rmtree(local_home() / folder, ignore_errors=True)
         with emulated(self._folder / f"cloud-{self._clouds}") as cloud:

@@ -7,7 +7,7 @@ is real or rehearsed outside `wiring`, which alone decides.
 from __future__ import annotations
 
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
-from flyback.api.rehearsing import Rehearsal, rehearse
+from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, down, plan, run, serve, stored_objects, up
 
@@ -15,6 +15,7 @@ __all__ = [
     "Options",
     "Rehearsal",
     "Run",
+    "Setting",
     "Standing",
     "down",
     "open_collected",
