@@ -36,6 +36,7 @@ _CHANCE = re.compile(
     r"|\b(r-|fleet-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
     r"|\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"
     r"|\b(AROA|AIPA|ASIA|AKIA)[0-9A-Z]{12,}\b"
+    r'|(?<="creationTime": )\d+'
     r'|(?<="InstanceProfileId": ")[a-z0-9]+'
     r'|\\\\"[0-9a-f]{32}\\\\"'  # entity tags
     r"|\b(ip-|ec2-)?\d+[.-]\d+[.-]\d+[.-]\d+\b(?!/)"  # addresses, but not networks
