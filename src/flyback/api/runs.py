@@ -15,6 +15,7 @@ from flyback.launch.collect import collect
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
+from flyback.launch.status import Status, status_of
 from flyback.launch.teardown import terminate_and_wait
 from flyback.plan.receipt import make_receipt
 from flyback.spec.certificate import Certificate
@@ -82,6 +83,11 @@ class Run:
     def marker(self) -> Marker | None:
         """How the run ended, or None while it goes on."""
         return self._records.marker()
+
+    def status(self) -> Status:
+        """How it stands just now."""
+        clock = SystemClock() if self._cloud is None else self._cloud.clock
+        return status_of(self.launch, self.plan, self._records, clock.now())
 
     def wait(self) -> Marker:
         """Wait for the end, bring everything home, write receipt and certificate."""

@@ -36,7 +36,8 @@ class VirtualClock:
 
     Args:
         start: Simulated time at the beginning, in seconds since the epoch.
-        factor: Simulated seconds per measured second of computing; 0 where jobs say how long they take (`worked`).
+        factor: Simulated seconds per measured second of computing; 0 where jobs say how long they
+            take (`worked`).
         flow_speed: Simulated seconds per real second while nobody takes part (a served cloud
             between two commands); None lets time stand still then.
         real: Source of real time, in seconds.
