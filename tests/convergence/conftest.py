@@ -293,6 +293,14 @@ class Bench:
         }
         return f"{case}: {differing}" if differing else ""
 
+    @contextmanager
+    def cloud_after(self, *commands: str) -> Iterator[Cloud]:
+        """A cloud in which these commands went well."""
+        with self._cloud() as cloud:
+            for name in commands:
+                perform(name, Client().enter(cloud), self.job)
+            yield cloud
+
     def _undisturbed(self, command: Command) -> tuple[int, dict[str, list[str]]]:
         if command.name not in self._ends:
             with self._cloud() as cloud:

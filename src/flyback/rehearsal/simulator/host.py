@@ -127,7 +127,8 @@ class InstanceSimulator:
 
     def boot_log(self, instance_id: str) -> str:
         """What a machine's scripts have printed."""
-        return MachineFolder(self._folder / instance_id).log.read_text(errors="replace")
+        log = MachineFolder(self._folder / instance_id).log
+        return log.read_text(errors="replace") if log.exists() else ""
 
     def close(self) -> None:
         """End all machines."""
