@@ -25,8 +25,10 @@ from flyback.plan.expectation import expect
 from flyback.plan.planner import make_plan
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
-from flyback.spec.codec import write_json
+from flyback.spec.codec import read_json, write_json
 from flyback.spec.job import Engine, JobSpec
+from flyback.spec.launch import Launch
+from flyback.spec.paths import RunPaths
 from flyback.spec.plan import Plan
 from flyback.store.file import FileStore
 from flyback.store.open import open_store
@@ -61,6 +63,7 @@ class Options:
         tags: Values of the tags Project, Environment, Owner and CostCenter.
         engine: Where jobs run that don't say it; None takes the job's default.
         report: Told each step of what a verb does.
+        run_id: Name of the run; None makes one.
     """
 
     cloud: CloudName = "aws"
@@ -70,6 +73,7 @@ class Options:
     tags: Mapping[str, str] = field(default_factory=dict)
     engine: Engine | None = None
     report: Report = silent
+    run_id: str | None = None
 
     def open(self) -> Cloud:
         """Reach the account."""
@@ -136,6 +140,9 @@ def run(
 ) -> Run:
     """Launch a job and return at once; `Run.wait` waits for it.
 
+    With `options.run_id`, the same again launches nothing twice: it finds the run, or completes its
+    launch.
+
     Args:
         job: A job file, or a job.
         overrides: `key=value` and its kin, for a job file.
@@ -185,7 +192,11 @@ def start(
         raise UserError("the batch engine is not there yet", remedy="use engine ec2 or local")
     home = FileStore(local_home())
     clock = SystemClock() if cloud is None else cloud.clock
-    run_id = new_run_id(prepared.job.name, clock.now(), chance or random.SystemRandom())
+    if options.run_id and (before := _launched(options.run_id, prepared, home)):
+        return Run(*before, cloud, report).attach()
+    run_id = options.run_id or new_run_id(
+        prepared.job.name, clock.now(), chance or random.SystemRandom()
+    )
     if cloud is None:
         made = decide(prepared, options.region or _DEFAULT_REGION)
         records = Records(run_id, home, home)
@@ -200,6 +211,28 @@ def start(
     remote = open_store(deployment.store_url, s3_client=cloud.session.client("s3"))
     launch = executor.launch(made, payload, Records(run_id, home, remote))
     return Run(launch, made, cloud, report)
+
+
+def _launched(run_id: str, prepared: Prepared, home: FileStore) -> tuple[Launch, Plan] | None:
+    """What was launched from here under that id; None where nothing was.
+
+    Raises:
+        UserError: the id is none, or another job has it.
+    """
+    try:
+        paths = RunPaths(run_id)
+    except ValueError as error:
+        raise UserError(f"{error}", where="run id", remedy="choose another") from error
+    if not home.path(paths.launch).exists():
+        return None
+    launch = read_json(Launch, home.path(paths.launch))
+    if launch.job != prepared.job:
+        raise UserError(
+            f"another job has the run id {run_id!r}",
+            where=str(home.path(paths.launch)),
+            remedy="choose another id, or leave it out",
+        )
+    return launch, read_json(Plan, home.path(paths.plan))
 
 
 def stored_objects(options: Options | None = None) -> dict[str, int]:

@@ -91,13 +91,15 @@ def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float =
     """
     try:
         from flyback.rehearsal.cloud import RehearsalCloud
+        from flyback.rehearsal.strict import StrictClock
     except ImportError as error:
         raise _missing(error) from error
     emulated = RehearsalCloud(folder, region=region, seed=seed, factor=factor)
     emulated.start()
     client = emulated.clock.participant("client")
     client.join()
-    return _emulated(emulated.environment(), client, folder, emulated)
+    clock = StrictClock(client, emulated)
+    return _emulated(emulated.environment(), clock, folder, emulated)
 
 
 def serve_rehearsal(

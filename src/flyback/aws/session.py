@@ -14,6 +14,7 @@ from flyback.aws.errors import translated
 from flyback.aws.iam import Iam
 from flyback.aws.ledger import Ledger, NoLedger
 from flyback.aws.logs import Logs
+from flyback.aws.quotas import Quotas
 from flyback.aws.s3 import Buckets
 from flyback.aws.ssm import Parameters
 from flyback.aws.sts import Identity, Sts
@@ -82,6 +83,10 @@ class Session:
         """Who we are; one call, kept."""
         return Sts(self.client("sts"), self._ledger).identity()
 
+    def server_time(self) -> float:
+        """AWS's own time, in seconds since the epoch."""
+        return Sts(self.client("sts"), self._ledger).server_time()
+
     @property
     def cloudformation(self) -> CloudFormation:
         return CloudFormation(self.client("cloudformation"), self._ledger)
@@ -105,6 +110,10 @@ class Session:
     @property
     def parameters(self) -> Parameters:
         return Parameters(self.client("ssm"), self._ledger)
+
+    @property
+    def quotas(self) -> Quotas:
+        return Quotas(self.client("service-quotas"), self._ledger)
 
     @property
     def tagging(self) -> Tagging:

@@ -18,6 +18,13 @@ __all__ = ["command"]
 @job_flags
 @click.option("--region", help="Region of the emulated account.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all that chance decides.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND:…",
+    help="Let something go wrong: throttle:0.1, capacity:us-east-1a, interrupt:at=40s, …",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document as last line.")
 def command(  # click hands over each flag by name
     *,
@@ -28,6 +35,7 @@ def command(  # click hands over each flag by name
     preset: str | None,
     region: str | None,
     seed: int,
+    faults: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run JOB through the whole cloud path, emulated on this machine.
@@ -42,7 +50,7 @@ def command(  # click hands over each flag by name
         overrides=overrides,
         preset=preset_of(smoke=smoke, full=full, preset=preset),
         options=chosen_options({"cloud": "rehearsal", "region": region}, job.parent),
-        seed=seed,
+        setting=api.Setting(seed=seed, faults=faults),
     )
     if as_json:
         document(shown.summary())

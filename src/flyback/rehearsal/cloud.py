@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +64,8 @@ class RehearsalCloud:
         capacity: Which machines are to be had.
         machines: Their lives; `power_off` is what an operating system calls.
         clients: boto3 clients of the root user in this process: `clients(service, region, via)`.
+        records: What is kept of each machine, by instance id.
+        boot_log: What the scripts of a machine have printed.
         protection: What keeps its machines from this computer's files, as a sentence.
         endpoint: URL that AWS clients are pointed at.
         middlewares: What every request passes through, outermost first.
@@ -75,6 +77,8 @@ class RehearsalCloud:
     capacity: Capacity
     machines: Machines
     clients: Clients
+    records: Callable[[], Mapping[str, Mapping[str, Any]]]
+    boot_log: Callable[[str], str]
     protection: str
     endpoint: str
     middlewares: tuple[Middleware, ...]
@@ -213,6 +217,7 @@ class RehearsalCloud:
         stack.callback(simulator.close)
         simulator.prepare()  # what is missing is said now, not when the first machine boots
         self.machines.host = simulator
+        self.records, self.boot_log = simulator.records, simulator.boot_log
         self.protection = str(simulator.protection)
 
     def _serve_clock(self, method: str, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
