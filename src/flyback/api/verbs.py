@@ -8,27 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flyback.api.job import Prepared, prepare
+from flyback.api.launching import Where, decide, launch_in_cloud
 from flyback.api.runs import Run
 from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, serve_rehearsal
 from flyback.errors import UserError
 from flyback.infra import templates
-from flyback.infra.bundle import build
 from flyback.launch import certify, stack, teardown
-from flyback.launch.deployment import NAME_TAG, Deployment, find
-from flyback.launch.ec2 import Ec2Executor, Payload
+from flyback.launch.deployment import NAME_TAG, Deployment
 from flyback.launch.local import LocalExecutor
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.runid import new_run_id
-from flyback.plan.expectation import expect
-from flyback.plan.planner import make_plan
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
 from flyback.spec.codec import write_json
 from flyback.spec.job import Engine, JobSpec
 from flyback.spec.plan import Plan
 from flyback.store.file import FileStore
-from flyback.store.open import open_store
 
 __all__ = [
     "Options",
@@ -59,6 +55,8 @@ class Options:
         name: The deployment's; several may share an account.
         tags: Values of the tags Project, Environment, Owner and CostCenter.
         engine: Where jobs run that don't say it; None takes the job's default.
+        also_regions: Regions to try, in order, when the chosen one has no machine; one without a
+            deployment is passed over.
     """
 
     cloud: CloudName = "aws"
@@ -67,6 +65,7 @@ class Options:
     name: str = "flyback"
     tags: Mapping[str, str] = field(default_factory=dict)
     engine: Engine | None = None
+    also_regions: tuple[str, ...] = ()
 
     def open(self) -> Cloud:
         """Reach the account."""
@@ -147,12 +146,6 @@ def run(
     return start(prepared, cloud, chosen, report)
 
 
-def decide(prepared: Prepared, region: str) -> Plan:
-    """The plan of a checked job."""
-    expected = expect(prepared.job, smoke=prepared.preset == "smoke")
-    return make_plan(prepared.job, region=region, expected=expected)
-
-
 def start(prepared: Prepared, cloud: Cloud | None, options: Options, report: Report) -> Run:
     """Launch a checked job on this machine (`cloud` None) or in an account."""
     if prepared.job.engine == "batch":
@@ -165,15 +158,8 @@ def start(prepared: Prepared, cloud: Cloud | None, options: Options, report: Rep
         records = Records(run_id, home, home)
         local = LocalExecutor(home.root, clock, report)
         return Run(local.launch(made, prepared.archive(), records), made, None, report)
-    made = decide(prepared, cloud.session.region)
-    archive = prepared.archive()
-    deployment = find(cloud.session, options.name)
-    executor = Ec2Executor(cloud.session, deployment, clock, report, rehearsed=cloud.rehearsed)
-    bundle = build(local_home() / "bundles")
-    payload = Payload(bundle=bundle.path, bundle_sha256=bundle.sha256, archive=archive)
-    remote = open_store(deployment.store_url, s3_client=cloud.session.client("s3"))
-    launch = executor.launch(made, payload, Records(run_id, home, remote))
-    return Run(launch, made, cloud, report)
+    where = Where(cloud=cloud, name=options.name, also=options.also_regions)
+    return launch_in_cloud(prepared, where, run_id, report)
 
 
 def stored_objects(options: Options | None = None) -> dict[str, int]:

@@ -68,4 +68,5 @@ def chosen_options(flags: dict[str, Any], folder: Path | None = None) -> Options
         name=flags.get("name") or settings.name or "flyback",
         tags=dict(settings.tags),
         engine=settings.engine,
+        also_regions=tuple(flags.get("also_regions") or ()),
     )

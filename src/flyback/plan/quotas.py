@@ -59,12 +59,14 @@ class Use:
         allowed: Its value in the account and region, vCPUs.
         used: vCPUs of the machines that count against it now.
         asked: vCPUs of the machine that is wanted.
+        instance_type: The type of that machine.
     """
 
     quota: Quota
     allowed: int
     used: int
     asked: int
+    instance_type: str
 
     @property
     def needed(self) -> int:
