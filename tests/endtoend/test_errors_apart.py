@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flyback import errors
-from flyback.api.job import Prepared, prepare
+from flyback.api.job import Prepared
 from flyback.api.verbs import Options, start
-from flyback.api.wiring import Cloud, local_home
+from flyback.api.wiring import Cloud
 from flyback.aws.session import Session
 from flyback.launch.progress import silent
 from flyback.rehearsal.cloud import RehearsalCloud
@@ -132,9 +131,9 @@ DENIED = (
     "You are not authorized to perform this operation. User: arn:aws:iam::123456789012:user/sam is "
     "not authorized to perform: ec2:CreateFleet. Encoded authorization failure message: qLhDpNmL"
 )
-CPU = ("resources.any_of=[c5.xlarge,m6i.xlarge]",)
+CPU = ("resources.any_of=[c5.xlarge,m6i.xlarge]", "+resources.count=0")
 STOP = ("spot.then=stop", "spot.attempts=2")
-ON_DEMAND = ("spot.attempts=0",)
+ON_DEMAND = ("spot.attempts=0", "spot.then=on-demand")
 NO_LOOK = fails("service-quotas", "GetServiceQuota", "AccessDeniedException")
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -212,9 +211,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         says=(
             "g4dn.xlarge needs 4 vCPUs",
             f"({G_SPOT}) allows 0 of which 0 are in use",
-            f"request-service-quota-increase --service-code ec2 --quota-code {G_SPOT} "
-            "--desired-value 4 --region us-east-1",
-            "spot.attempts=0",
+            f"--quota-code {G_SPOT} --desired-value 4 --region us-east-1",
+            "spot.attempts=0 spot.then=on-demand",
         ),
     ),
     Scenario(
@@ -382,11 +380,11 @@ SCENARIOS: tuple[Scenario, ...] = (
 
 
 @pytest.mark.proof
-def test_proof_errors(deployed: Cloud, tmp_path: Path) -> None:
+def test_proof_errors(deployed: Cloud, gpu_job: Callable[..., Prepared]) -> None:
     """Each scenario: its class, exit code, words, number of fleet requests, and nothing made."""
     wrong = {}
     for scenario in SCENARIOS:
-        found = judged(scenario, deployed, tmp_path)
+        found = judged(scenario, deployed, gpu_job(*scenario.overrides))
         if found:
             wrong[scenario.name] = found
     print(f"PROOF errors scenarios={len(SCENARIOS)} right={len(SCENARIOS) - len(wrong)}")
@@ -394,35 +392,71 @@ def test_proof_errors(deployed: Cloud, tmp_path: Path) -> None:
     assert len(SCENARIOS) >= 20
 
 
-def judged(scenario: Scenario, cloud: Cloud, folder: Path) -> list[str]:
+def judged(scenario: Scenario, cloud: Cloud, job: Prepared) -> list[str]:
     """What is not as it should be."""
     emulated = cloud.emulated
     assert emulated is not None
-    job = gpu_job(folder, scenario.overrides)
-    emulated.quotas.set(STANDARD_SPOT, 256)
     scenario.arrange(emulated)
-    before, calls = things(emulated), len(emulated.journal.entries())
+    faults = emulated.faults.armed
+    emulated.faults.clear()
+    before, asked = things(emulated), fleets_asked(cloud)
+    emulated.faults.add(*faults)
     access = dataclasses.replace(cloud.session._access, **dict(scenario.access))
     caller = dataclasses.replace(cloud, session=Session(access, cloud.ledger))
+    told = []
     try:
         start(job, caller, Options(cloud="rehearsal"), silent)
     except errors.FlybackError as error:
-        told = [] if type(error) is scenario.kind else [f"is a {type(error).__name__}"]
-        told += [f"does not say {text!r}: {error}" for text in scenario.says if text not in f"{error}"]
-        code = 2 if scenario.kind is errors.NotDeployedError else 4
-        told += [] if error.exit_code == code else [f"exit code {error.exit_code}"]
+        told += mistakes(scenario, error)
     else:
-        told = ["nothing was refused"]
-    made = emulated.journal.entries()[calls:]
-    calm(emulated)
-    asked = [e for e in made if e.operation == "CreateFleet" and e.error != "DryRunOperation"]
-    refused = 1 if "CreateFleet" in f"{made}" and scenario.name == "no permission to launch" else 0
-    if len(asked) - refused != scenario.asked:
-        told.append(f"{len(asked)} fleets were asked for, not {scenario.asked}")
+        told.append("nothing was refused")
+    emulated.faults.clear()
+    if (count := fleets_asked(cloud) - asked) != scenario.asked:
+        told.append(f"{count} fleets were asked for, not {scenario.asked}")
     after = things(emulated)
-    stored = {name for name in after.keys() | before.keys() if after.get(name) != before.get(name)}
-    if {name for name in stored if not name.startswith("s3:")}:
-        told.append(f"made {stored}")
-    if stored and not scenario.stored:
-        told.append(f"stored {stored}")
+    made = {name for name in after if after[name] != before.get(name)}
+    allowed = "s3:object " if scenario.stored else "nothing"
+    told += [f"made {name}" for name in sorted(made) if not name.startswith(allowed)]
+    calm(emulated)
     return told
+
+
+def mistakes(scenario: Scenario, error: errors.FlybackError) -> list[str]:
+    """What is wrong with a refusal."""
+    told = [] if type(error) is scenario.kind else [f"is a {type(error).__name__}"]
+    told += [f"does not say {text!r}: {error}" for text in scenario.says if text not in f"{error}"]
+    code = 2 if scenario.kind is errors.NotDeployedError else 4
+    if error.exit_code != code:
+        told.append(f"exit code {error.exit_code}, not {code}")
+    if not error.remedy:
+        told.append("has no remedy")
+    return told
+
+
+def fleets_asked(cloud: Cloud) -> int:
+    """CreateFleet calls so far that were meant, by the ledger; dry runs are not."""
+    entries = cloud.ledger.entries()
+    return sum(1 for entry in entries if entry.operation == "CreateFleet" and not entry.made)
+
+
+def things(emulated: RehearsalCloud) -> dict[str, Any]:
+    """All that the account holds, by kind and name; objects one by one."""
+    found: dict[str, Any] = {}
+    for kind, items in json.loads(emulated.inventory()).items():
+        for name, item in items.items():
+            objects = item.pop("Objects", {}) if kind == "s3:bucket" else {}
+            found.update({f"s3:object {key}": told for key, told in objects.items()})
+            found[f"{kind} {name}"] = item
+    return found
+
+
+def calm(emulated: RehearsalCloud) -> None:
+    """Everything is to be had again, and nobody else's machine runs."""
+    emulated.capacity._refused.clear()
+    emulated.quotas._everywhere.clear()
+    emulated.quotas._requests.clear()
+    ec2 = emulated.clients("ec2", emulated.region)
+    for group in ec2.describe_instances()["Reservations"]:
+        for item in group["Instances"]:
+            if item["State"]["Name"] in ("pending", "running"):
+                ec2.terminate_instances(InstanceIds=[item["InstanceId"]])
