@@ -236,4 +236,5 @@ def _other_way(
     fitting = [candidate.instance_type for candidate in other.plan.candidates]
     if not fitting:
         return ""
-    return f"or, at the on-demand price: spot.attempts=0 spot.then=on-demand ({', '.join(fitting)} fits that quota)"
+    fits = f"the on-demand quota has room for {', '.join(fitting)}"
+    return f"or, at the on-demand price: spot.attempts=0 spot.then=on-demand ({fits})"
