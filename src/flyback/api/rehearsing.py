@@ -24,6 +24,7 @@ from flyback.spec.certificate import Certificate, Leftover
 from flyback.spec.codec import encode
 from flyback.spec.event import Marker
 from flyback.spec.job import JobSpec
+from flyback.spec.launch import Attempt
 from flyback.spec.receipt import Receipt
 from flyback.spec.result import Result
 
@@ -56,6 +57,7 @@ class Rehearsal:
         receipt: What it would have cost, beside the quote.
         run_certificate: After the run, the deployment still standing.
         certificate: After `down`.
+        attempts: Every try at a machine.
         instances_left: Machines of the emulated account that were not terminated at the end.
         changes: What the emulated account holds, by full inventory, that it did not before, or
             the other way round; what the certificate states as an exception is left out.
@@ -69,6 +71,7 @@ class Rehearsal:
     run_certificate: Certificate
     certificate: Certificate
     instances_left: int
+    attempts: tuple[Attempt, ...]
     changes: tuple[str, ...]
     folder: Path
 
@@ -174,6 +177,7 @@ def _to_the_end(run: Run, cloud: Cloud, options: Options, report: Report) -> Reh
         run_certificate=run_certificate,
         certificate=certificate,
         instances_left=sum(1 for item in machines if item.state not in GONE),
+        attempts=run.launch.attempts,
         changes=(),
         folder=run.folder,
     )

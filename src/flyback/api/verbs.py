@@ -9,20 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flyback.api.job import Prepared, prepare
+from flyback.api.launching import Where, decide, launch_in_cloud
 from flyback.api.runs import Run
 from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, serve_rehearsal
 from flyback.errors import UserError
 from flyback.infra import templates
-from flyback.infra.bundle import build
 from flyback.launch import certify, stack, teardown
-from flyback.launch.deployment import NAME_TAG, Deployment, find
-from flyback.launch.ec2 import Ec2Executor, Payload
+from flyback.launch.deployment import NAME_TAG, Deployment
 from flyback.launch.local import LocalExecutor
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.runid import new_run_id
-from flyback.plan.expectation import expect
-from flyback.plan.planner import make_plan
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
 from flyback.spec.codec import read_json, write_json
@@ -31,7 +28,6 @@ from flyback.spec.launch import Launch
 from flyback.spec.paths import RunPaths
 from flyback.spec.plan import Plan
 from flyback.store.file import FileStore
-from flyback.store.open import open_store
 
 __all__ = [
     "Options",
@@ -64,6 +60,8 @@ class Options:
         engine: Where jobs run that don't say it; None takes the job's default.
         report: Told each step of what a verb does.
         run_id: Name of the run; None makes one.
+        also_regions: Regions to try, in order, when the chosen one has no machine; one without a
+            deployment is passed over.
     """
 
     cloud: CloudName = "aws"
@@ -74,6 +72,7 @@ class Options:
     engine: Engine | None = None
     report: Report = silent
     run_id: str | None = None
+    also_regions: tuple[str, ...] = ()
 
     def open(self) -> Cloud:
         """Reach the account."""
@@ -165,12 +164,6 @@ def run(
     return start(prepared, reached, chosen, chosen.report)
 
 
-def decide(prepared: Prepared, region: str) -> Plan:
-    """The plan of a checked job."""
-    expected = expect(prepared.job, smoke=prepared.preset == "smoke")
-    return make_plan(prepared.job, region=region, expected=expected)
-
-
 def start(
     prepared: Prepared,
     cloud: Cloud | None,
@@ -202,15 +195,8 @@ def start(
         records = Records(run_id, home, home)
         local = LocalExecutor(home.root, clock, report)
         return Run(local.launch(made, prepared.archive(), records), made, None, report)
-    made = decide(prepared, cloud.session.region)
-    archive = prepared.archive()
-    deployment = find(cloud.session, options.name)
-    executor = Ec2Executor(cloud.session, deployment, clock, report, rehearsed=cloud.rehearsed)
-    bundle = build(local_home() / "bundles")
-    payload = Payload(bundle=bundle.path, bundle_sha256=bundle.sha256, archive=archive)
-    remote = open_store(deployment.store_url, s3_client=cloud.session.client("s3"))
-    launch = executor.launch(made, payload, Records(run_id, home, remote))
-    return Run(launch, made, cloud, report)
+    where = Where(cloud=cloud, name=options.name, also=options.also_regions)
+    return launch_in_cloud(prepared, where, run_id, report)
 
 
 def _launched(run_id: str, prepared: Prepared, home: FileStore) -> tuple[Launch, Plan] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import threading
 from collections import Counter
@@ -118,6 +119,10 @@ class Session:
     @property
     def tagging(self) -> Tagging:
         return Tagging(self.client("resourcegroupstaggingapi"), self._ledger)
+
+    def in_region(self, region: str, ledger: Ledger) -> Session:
+        """The same account, reached the same way, in another region."""
+        return Session(dataclasses.replace(self._access, region=region), ledger)
 
     def client(self, service: str) -> Any:
         """The boto3 client of a service; for the store, and for the classes here."""

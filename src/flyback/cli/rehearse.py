@@ -43,7 +43,7 @@ def command(  # click hands over each flag by name
     No account, no credentials and no network are needed, and nothing is billed.
     """
     from flyback.results.table import results_view
-    from flyback.results.views import certificate_view, receipt_view
+    from flyback.results.views import attempts_view, certificate_view, receipt_view
 
     shown = api.rehearse(
         job,
@@ -55,10 +55,10 @@ def command(  # click hands over each flag by name
     if as_json:
         document(shown.summary())
     else:
-        show(
-            results_view(shown.results),
-            receipt_view(shown.receipt),
-            certificate_view(shown.certificate),
-        )
+        show(results_view(shown.results))
+        tries = attempts_view(shown.attempts)
+        if tries is not None:
+            show(tries)
+        show(receipt_view(shown.receipt), certificate_view(shown.certificate))
         announce(f"files: {shown.folder}")
     conclude(shown.marker, shown.run_certificate, shown.certificate)

@@ -22,6 +22,12 @@ __all__ = ["command"]
 @account_flags
 @click.option("--engine", type=click.Choice(["local", "ec2", "batch"]), help="Where it runs.")
 @click.option("--run-id", help="The run's name; the same again goes on with it.")
+@click.option(
+    "--also-region",
+    "also_regions",
+    multiple=True,
+    help="Region to try when the chosen one has no machine; may be given again.",
+)
 @click.option("--detach", is_flag=True, help="Launch and return.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document as last line.")
 def command(  # click hands over each flag by name
