@@ -7,7 +7,7 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from flyback.aws.cloudformation import StackResource
 from flyback.aws.ec2 import GONE, Instance
@@ -41,7 +41,7 @@ def certify_account(
 ) -> Certificate:
     """Prove that nothing of the deployment `name` is left in the account and region."""
     checks = [
-        _ledger_check(session, ledger, None),
+        _ledger_check(session, ledger, None, name),
         *([_stack_check(session, stack_id)] if stack_id else []),
         _tagging_check(session, NAME_TAG, name),
         *_machine_checks(session, NAME_TAG, name, "sweep"),
@@ -89,8 +89,10 @@ def _check(source: str, service: str, question: str, left: Iterable[str], seen: 
     )
 
 
-def _ledger_check(session: Session, ledger: FileLedger, run_id: str | None) -> Check:
-    """Ask for each thing that a create call was made for."""
+def _ledger_check(
+    session: Session, ledger: FileLedger, run_id: str | None, name: str = ""
+) -> Check:
+    """Ask for each thing that a create call was made for; other deployments' are theirs."""
     made = {
         identifier
         for entry in ledger.entries()
@@ -101,14 +103,20 @@ def _ledger_check(session: Session, ledger: FileLedger, run_id: str | None) -> C
     for identifier in sorted(made):
         if identifier.startswith("i-"):
             instance = session.ec2.instance(identifier)
-            if instance is not None and instance.state not in GONE:
+            if instance is not None and _lingers(instance) and _belongs(instance.tags, name):
                 left.append(identifier)
         elif ":stack/" in identifier:
             stack = session.cloudformation.describe(identifier)
-            if stack is not None and stack.status != "DELETE_COMPLETE":
+            if stack is None or stack.status == "DELETE_COMPLETE":
+                continue
+            if _belongs(stack.tags, name):
                 left.append(identifier)
     question = f"each of {len(made)} things made" + (f" for {run_id}" if run_id else "")
     return _check("ledger", "ledger", question, left, len(made))
+
+
+def _belongs(tags: Mapping[str, str], name: str) -> bool:
+    return not name or tags.get(NAME_TAG, name) == name
 
 
 def _stack_check(session: Session, stack_id: str) -> Check:
