@@ -26,7 +26,7 @@ def _plant(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
     """Another core template."""
     text = templates.read("core")
     assert old in text
-    monkeypatch.setattr(templates, "read", lambda _name: text.replace(old, new, 1))
+    monkeypatch.setattr(templates, "read", lambda _: text.replace(old, new, 1))
 
 
 def test_a_property_that_the_engine_does_not_know_is_named(
@@ -73,7 +73,7 @@ def test_a_bad_user_data_is_named(
     assert mark
     indent = rest[: len(rest) - len(rest.lstrip(" "))]
     planted = f"{head}{shebang}{indent}if true; then planted (\n{rest}"
-    monkeypatch.setattr(templates, "read", lambda _name: planted)
+    monkeypatch.setattr(templates, "read", lambda _: planted)
     with pytest.raises(ServiceError, match=sentence) as caught:
         api.rehearse(job)
     assert "user-data" in str(caught.value)
