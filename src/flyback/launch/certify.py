@@ -40,13 +40,14 @@ def certify_account(
     session: Session, name: str, stack_id: str | None, ledger: FileLedger, clock: Clock
 ) -> Certificate:
     """Prove that nothing of the deployment `name` is left in the account and region."""
+    logs = f"/flyback/{name}/"
     checks = [
         _ledger_check(session, ledger, None, name),
         *([_stack_check(session, stack_id)] if stack_id else []),
         _tagging_check(session, NAME_TAG, name),
         *_machine_checks(session, NAME_TAG, name, "sweep"),
         _check("sweep", "s3", f"ListBuckets {name}-*", session.buckets.names(f"{name}-")),
-        _check("sweep", "logs", f"DescribeLogGroups /{name}/", session.logs.groups(f"/{name}/")),
+        _check("sweep", "logs", f"DescribeLogGroups {logs}", session.logs.groups(logs)),
     ]
     exceptions = (_SPOT_EXCEPTION,) if session.iam.has_spot_role() else ()
     return _certificate(session, "account", checks, clock, exceptions=exceptions)
