@@ -157,7 +157,7 @@ def test_down_leaves_the_machines_of_another_deployment(cloud: Cloud, tmp_path: 
     job = tmp_path / "job.json"
     job.write_text('{"name": "theirs", "command": ["true"], "engine": "ec2"}')
     theirs = start(prepare(job), cloud, other, silent)
-    assert remove(cloud, OPTIONS, keep_data=False, report=silent).clean
+    assert remove(cloud, OPTIONS, keep_data=False, report=silent).leftovers == ()
     instance = cloud.session.ec2.instance(theirs.launch.attempts[-1].instance_id or "")
     assert instance is not None
     assert instance.state == "running"
