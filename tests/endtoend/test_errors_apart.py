@@ -182,7 +182,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="no permission to store",
         arrange=fails("s3", "PutObject", "AccessDenied"),
         kind=errors.AccessDeniedError,
-        says=("s3:PutObject",),
+        says=("AccessDenied", "allow access to s3://flyback-outputs-"),
     ),
     Scenario(
         name="no permission, in Errors[]",

@@ -57,7 +57,7 @@ def _codes(text: str) -> frozenset[str]:
 
 def _ask_for_permission(message: str, where: str) -> str:
     found = _ACTION.search(message)
-    action = found[1] if found else where
+    action = found[1] if found else f"access to {where}" if "://" in where else where
     remedy = f"ask whoever administers the account to allow {action}"
     if _ENCODED in message:
         remedy += "; `aws sts decode-authorization-message` tells which policy denies it"
