@@ -21,7 +21,8 @@ _NOTICE_S = 120.0  # EC2 user guide: the notice comes two minutes before the mac
 _TAIL_LINES = 5
 
 _RATED: Mapping[str, Mapping[str, Any]] = {
-    "throttle": {"code": "ThrottlingException", "message": "Rate exceeded", "status": 400},
+    # S3 and EC2 throttle with 503; an answer to HEAD has no body to name a code in
+    "throttle": {"code": "ThrottlingException", "message": "Rate exceeded", "status": 503},
     "error": {"code": "InternalError", "message": "An internal error has occurred", "status": 500},
     "drop": {"drop": True},
 }
