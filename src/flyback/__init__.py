@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flyback.api import Options as Options
     from flyback.api import Run as Run
+    from flyback.api import doctor as doctor
     from flyback.api import down as down
     from flyback.api import open_run as open_run
     from flyback.api import plan as plan
@@ -30,6 +31,7 @@ __all__ = [
     "Options",
     "Run",
     "__version__",
+    "doctor",
     "down",
     "open_run",
     "plan",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from flyback.api.wiring import Cloud, local_home
-from flyback.aws.ec2 import GONE
 from flyback.errors import NotFoundError
 from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
+from flyback.launch.adopt import adopt, machines_of
 from flyback.launch.collect import collect
-from flyback.launch.fleet import RUN_TAG
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
+from flyback.launch.status import Status, status_of
 from flyback.launch.teardown import terminate_and_wait
 from flyback.plan.receipt import MachineUse, make_receipt
 from flyback.spec.certificate import Certificate
@@ -69,9 +69,25 @@ class Run:
         """The run's files on this machine."""
         return self._home.root / self._records.paths.prefix
 
+    def attach(self) -> Self:
+        """Find or complete the machine of a launch that was cut off; else nothing.
+
+        Raises:
+            RefusedError: EC2 refuses the stored request.
+        """
+        if self._cloud is not None:
+            session, clock = self._cloud.session, self._cloud.clock
+            self.launch = adopt(session, self.launch, self._records, clock, self._report)
+        return self
+
     def marker(self) -> Marker | None:
         """How the run ended, or None while it goes on."""
         return self._records.marker()
+
+    def status(self) -> Status:
+        """How it stands just now."""
+        clock = SystemClock() if self._cloud is None else self._cloud.clock
+        return status_of(self.launch, self.plan, self._records, clock.now())
 
     def wait(self) -> Marker:
         """Wait for the end, bring everything home, write receipt and certificate."""
@@ -143,10 +159,8 @@ class Run:
                     at=cloud.clock.now(),
                 )
             )
-        machines = cloud.session.ec2.instances(RUN_TAG, self.run_id)
-        ids = {attempt.instance_id for attempt in self.launch.attempts if attempt.instance_id}
-        ids |= {item.instance_id for item in machines if item.state not in GONE}
-        terminate_and_wait(cloud.session, tuple(sorted(ids)), cloud.clock, self._report)
+        machines = machines_of(cloud.session, self.launch)
+        terminate_and_wait(cloud.session, machines, cloud.clock, self._report)
         return self.wait()
 
     def is_over(self) -> bool:

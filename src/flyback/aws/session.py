@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import threading
 from collections import Counter
@@ -14,6 +15,7 @@ from flyback.aws.errors import translated
 from flyback.aws.iam import Iam
 from flyback.aws.ledger import Ledger, NoLedger
 from flyback.aws.logs import Logs
+from flyback.aws.quotas import Quotas
 from flyback.aws.s3 import Buckets
 from flyback.aws.ssm import Parameters
 from flyback.aws.sts import Identity, Sts
@@ -82,6 +84,10 @@ class Session:
         """Who we are; one call, kept."""
         return Sts(self.client("sts"), self._ledger).identity()
 
+    def server_time(self) -> float:
+        """AWS's own time, in seconds since the epoch."""
+        return Sts(self.client("sts"), self._ledger).server_time()
+
     @property
     def cloudformation(self) -> CloudFormation:
         return CloudFormation(self.client("cloudformation"), self._ledger)
@@ -107,8 +113,16 @@ class Session:
         return Parameters(self.client("ssm"), self._ledger)
 
     @property
+    def quotas(self) -> Quotas:
+        return Quotas(self.client("service-quotas"), self._ledger)
+
+    @property
     def tagging(self) -> Tagging:
         return Tagging(self.client("resourcegroupstaggingapi"), self._ledger)
+
+    def in_region(self, region: str, ledger: Ledger) -> Session:
+        """The same account, reached the same way, in another region."""
+        return Session(dataclasses.replace(self._access, region=region), ledger)
 
     def client(self, service: str) -> Any:
         """The boto3 client of a service; for the store, and for the classes here."""

@@ -74,4 +74,5 @@ def chosen_options(
         tags=dict(settings.tags),
         engine=settings.engine,
         report=reporter(quiet=quiet),
+        also_regions=tuple(flags.get("also_regions") or ()),
     )

@@ -7,7 +7,7 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from flyback.aws.cloudformation import StackResource
 from flyback.aws.ec2 import GONE, Instance
@@ -137,19 +137,21 @@ def _ledger_check(
     for identifier in sorted(made):
         if identifier.startswith("i-"):
             instance = session.ec2.instance(identifier)
-            if instance is not None and _lingers(instance) and _belongs(instance, name):
+            if instance is not None and _lingers(instance) and _belongs(instance.tags, name):
                 left.append(identifier)
         elif ":stack/" in identifier:
             stack = session.cloudformation.describe(identifier)
-            if stack is not None and stack.status != "DELETE_COMPLETE":
+            if stack is None or stack.status == "DELETE_COMPLETE":
+                continue
+            if _belongs(stack.tags, name):
                 left.append(identifier)
     question = f"each of {len(made)} things made by {len(entries)} entries"
     return _check("ledger", "ledger", question, left, len(made))
 
 
-def _belongs(instance: Instance, name: str | None) -> bool:
-    """Another deployment's machine is not ours to report; one without a name may be."""
-    return name is None or instance.tags.get(NAME_TAG, name) == name
+def _belongs(tags: Mapping[str, str], name: str | None) -> bool:
+    """Another deployment's things are not ours to report; one without a name may be."""
+    return name is None or tags.get(NAME_TAG, name) == name
 
 
 def _stack_check(session: Session, stack_id: str) -> Check:

@@ -164,7 +164,7 @@ def _clear(session: Session, stack: StackFacts, clock: Clock, report: Report) ->
         raise ServiceError(
             f"the stack is in state {status} and can't be deleted: {why}",
             where=stack.name,
-            remedy="`flyback down` empties the buckets first; --keep-data keeps them",
+            remedy="`flyback down` empties the buckets; `flyback down --keep-data` keeps them",
         )
 
 
