@@ -132,6 +132,12 @@ class CountedLines:
         self.seen += [line for line in lines if line.startswith(tuple(FIGURES.values()))]
         return self._stream.write(text)
 
+    def begin(self) -> list[str]:
+        """Forget what came before, a failed test's letter on this line included."""
+        self._partial = ""
+        self.seen.clear()
+        return self.seen
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
@@ -211,8 +217,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     figure = figure_of(item)
     if figure is None or LINES not in item.config.stash:
         return (yield)
-    lines = item.config.stash[LINES].seen
-    lines.clear()
+    lines = item.config.stash[LINES].begin()
     result = yield
     if len(lines) != 1 or lines[0].split(" ")[:2] != list(figure):
         pytest.fail(
