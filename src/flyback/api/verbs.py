@@ -19,7 +19,7 @@ from flyback.launch.deployment import NAME_TAG, Deployment
 from flyback.launch.local import LocalExecutor
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
-from flyback.launch.runid import new_run_id
+from flyback.launch.runid import claim_run_id
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
 from flyback.spec.codec import read_json, write_json
@@ -187,8 +187,8 @@ def start(
     clock = SystemClock() if cloud is None else cloud.clock
     if options.run_id and (before := _launched(options.run_id, prepared, home)):
         return Run(*before, cloud, report).attach()
-    run_id = options.run_id or new_run_id(
-        prepared.job.name, clock.now(), chance or random.SystemRandom()
+    run_id = options.run_id or claim_run_id(
+        prepared.job.name, clock.now(), chance or random.SystemRandom(), home.root
     )
     if cloud is None:
         made = decide(prepared, options.region or _DEFAULT_REGION)
