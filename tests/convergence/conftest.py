@@ -402,9 +402,7 @@ class Copies:
         threading.excepthook = lambda hooked: died.append(f"{hooked.thread}: {hooked.exc_value!r}")
         os.environ["FLYBACK_HOME"] = str(home)
         ledger = home / self.cloud.ledger.path.relative_to(self._home)
-        self.cloud = dataclasses.replace(
-            self.cloud, ledger=FileLedger(ledger, self.cloud.clock)
-        )
+        self.cloud = dataclasses.replace(self.cloud, ledger=FileLedger(ledger, self.cloud.clock))
         clock._thread = threading.Thread(target=clock._run, daemon=True)
         clock._thread.start()
         told = work()

@@ -90,7 +90,8 @@ def deploy(cloud: Cloud, options: Options, report: Report) -> Deployment:
     desired = stack.Desired(
         name=options.name,
         template=templates.read("core"),
-        parameters={"Name": options.name, "Project": options.name, **options.tags},
+        parameters={"Name": options.name, **options.tags},
+        defaults={"Project": options.name},
         tags={NAME_TAG: options.name},
     )
     return stack.up(cloud.session, desired, cloud.clock, report)
