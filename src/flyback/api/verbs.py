@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flyback.api.job import Prepared, prepare
-from flyback.api.launching import Where, decide, launch_in_cloud
+from flyback.api.launching import Where, complete, decide, launch_in_cloud
 from flyback.api.runs import Run
 from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, serve_rehearsal
 from flyback.errors import UserError
@@ -186,17 +186,22 @@ def start(
         raise UserError("the batch engine is not there yet", remedy="use engine ec2 or local")
     home = FileStore(local_home())
     clock = SystemClock() if cloud is None else cloud.clock
-    if options.run_id and (before := _launched(options.run_id, prepared, home)):
-        return Run(*before, cloud, report).attach()
+    before = _launched(options.run_id, prepared, home) if options.run_id else None
+    if before and cloud is None:
+        return Run(*before, None, report)
+    where = None
+    if cloud is not None:
+        where = Where(cloud=cloud, name=options.name, also=options.also_regions)
+    if before and where:
+        return complete(prepared, where, before, report)
     run_id = options.run_id or new_run_id(
         prepared.job.name, clock.now(), chance or random.SystemRandom()
     )
-    if cloud is None:
+    if where is None:
         made = decide(prepared, options.region or _DEFAULT_REGION)
         records = Records(run_id, home, home)
         local = LocalExecutor(home.root, clock, report)
         return Run(local.launch(made, prepared.archive(), records), made, None, report)
-    where = Where(cloud=cloud, name=options.name, also=options.also_regions)
     return launch_in_cloud(prepared, where, run_id, report)
 
 
