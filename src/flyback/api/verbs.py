@@ -11,7 +11,7 @@ from pathlib import Path
 from flyback.api.job import Prepared, prepare
 from flyback.api.launching import Where, complete, decide, launch_in_cloud
 from flyback.api.runs import Run
-from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, serve_rehearsal
+from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, region_of, serve_rehearsal
 from flyback.errors import UserError
 from flyback.infra import templates
 from flyback.launch import certify, stack, teardown
@@ -27,6 +27,7 @@ from flyback.spec.job import Engine, JobSpec
 from flyback.spec.launch import Launch
 from flyback.spec.paths import RunPaths
 from flyback.spec.plan import Plan
+from flyback.spec.settings import DEFAULT_REGION
 from flyback.store.file import FileStore
 
 __all__ = [
@@ -43,7 +44,6 @@ __all__ = [
     "up",
 ]
 
-_DEFAULT_REGION = "us-east-1"
 Announce = Callable[[str], object]
 
 
@@ -53,7 +53,8 @@ class Options:
 
     Args:
         cloud: `aws`, or `rehearsal` for an emulated cloud that is being served.
-        region: AWS region; None takes the profile's, else us-east-1.
+        region: AWS region; None takes the profile's (the served one's in a rehearsal), else
+            us-east-1.
         profile: AWS profile; None takes boto3's own choice.
         name: The deployment's; several may share an account.
         tags: Values of the tags Project, Environment, Owner and CostCenter.
@@ -73,6 +74,12 @@ class Options:
     report: Report = silent
     run_id: str | None = None
     also_regions: tuple[str, ...] = ()
+
+    def region_for(self, job: JobSpec) -> str:
+        """The region that a job is planned for; one that runs here needs no AWS configuration."""
+        if job.engine == "local":
+            return self.region or DEFAULT_REGION
+        return region_of(self.cloud, self.region, self.profile)
 
     def open(self) -> Cloud:
         """Reach the account."""
@@ -122,11 +129,14 @@ def plan(
     overrides: Sequence[str] = (),
     preset: str | None = None,
     engine: Engine | None = None,
-    region: str | None = None,
+    options: Options | None = None,
 ) -> Plan:
-    """What a job would ask for and cost; nothing is created, no account is needed."""
-    prepared = prepare(job, overrides=overrides, preset=preset, engine=engine)
-    return decide(prepared, region or _DEFAULT_REGION)
+    """What `run` would ask for and cost; nothing is created, no account is needed."""
+    chosen = options or Options()
+    prepared = prepare(
+        job, overrides=overrides, preset=preset, engine=engine, otherwise=chosen.engine
+    )
+    return decide(prepared, chosen.region_for(prepared.job))
 
 
 def run(
@@ -198,7 +208,7 @@ def start(
         prepared.job.name, clock.now(), chance or random.SystemRandom()
     )
     if where is None:
-        made = decide(prepared, options.region or _DEFAULT_REGION)
+        made = decide(prepared, options.region_for(prepared.job))
         records = Records(run_id, home, home)
         local = LocalExecutor(home.root, clock, report)
         return Run(local.launch(made, prepared.archive(), records), made, None, report)
@@ -235,7 +245,7 @@ def stored_objects(options: Options | None = None) -> dict[str, int]:
 
 
 def serve(
-    *, port: int = 0, region: str = _DEFAULT_REGION, speed: float = 1.0, announce: Announce = print
+    *, port: int = 0, region: str = DEFAULT_REGION, speed: float = 1.0, announce: Announce = print
 ) -> None:
     """Keep an emulated cloud up until SIGINT or SIGTERM.
 

@@ -181,9 +181,10 @@ class Tries:
 def give_up(records: Records, launch: Launch, refusal: RefusedError, clock: Clock) -> None:
     """Mark a run as failed where nothing was launched and repeating it would not help.
 
-    A failure of the service leaves the run open: nobody knows what it did with the request.
+    A failure of the service leaves the run open: nobody knows what it did with the request. So does
+    a missing permission: once it is granted, the same command goes on.
     """
-    if isinstance(refusal, ServiceError) or launch.attempts[-1].instance_id:
+    if isinstance(refusal, (ServiceError, AccessDeniedError)) or launch.attempts[-1].instance_id:
         return
     marker = records.declare(
         Marker(
