@@ -27,10 +27,10 @@ from flyback.spec.job import JobSpec
 from flyback.spec.launch import Attempt
 from flyback.spec.receipt import Receipt
 from flyback.spec.result import Result
+from flyback.spec.settings import DEFAULT_REGION
 
 __all__ = ["Rehearsal", "Setting", "rehearse"]
 
-_DEFAULT_REGION = "us-east-1"
 _EXCEPTION = "iam:service-linked-role"  # as the certificate states
 
 
@@ -126,7 +126,7 @@ def rehearse(
     prepared = prepare(job, overrides=overrides, preset=preset, engine="ec2")
     chosen = options or Options(cloud="rehearsal")
     report = chosen.report
-    region = chosen.region or _DEFAULT_REGION
+    region = chosen.region or DEFAULT_REGION
     decide(prepared, region)  # a job that fits no machine ends here
     parent = local_home() / "rehearsal"
     parent.mkdir(parents=True, exist_ok=True)

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from flyback.api.wiring import Cloud, local_home
-from flyback.errors import NotFoundError
+from flyback.errors import NotFoundError, RefusedError
 from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
-from flyback.launch.adopt import adopt, machines_of
+from flyback.launch.adopt import Cut, adopt, machines_of
 from flyback.launch.collect import collect
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.status import Status, status_of
 from flyback.launch.teardown import terminate_and_wait
+from flyback.launch.tries import give_up
 from flyback.plan.receipt import MachineUse, make_receipt
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
@@ -69,15 +70,32 @@ class Run:
         """The run's files on this machine."""
         return self._home.root / self._records.paths.prefix
 
-    def attach(self) -> Self:
+    def attach(self, *, last: bool = True) -> Self:
         """Find or complete the machine of a launch that was cut off; else nothing.
 
+        Args:
+            last: Nobody will try elsewhere: a run that gets no machine is marked as failed.
+
         Raises:
-            RefusedError: EC2 refuses the stored request.
+            RefusedError: EC2 refuses the stored request, and the tries after it.
         """
-        if self._cloud is not None:
-            session, clock = self._cloud.session, self._cloud.clock
-            self.launch = adopt(session, self.launch, self._records, clock, self._report)
+        if self._cloud is None:
+            return self
+        cut = Cut(
+            session=self._cloud.session,
+            launch=self.launch,
+            plan=self.plan,
+            records=self._records,
+            clock=self._cloud.clock,
+            report=self._report,
+        )
+        try:
+            self.launch = adopt(cut)
+        except RefusedError as refusal:
+            self.launch = self._records.written() or self.launch
+            if last:
+                give_up(self._records, self.launch, refusal, self._cloud.clock)
+            raise
         return self
 
     def marker(self) -> Marker | None:

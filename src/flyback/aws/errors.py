@@ -29,6 +29,7 @@ _CONFLICT = {
 _NOT_FOUND = {
     "404",
     "NoSuchBucket",
+    "NoSuchBucketPolicy",
     "NoSuchEntity",
     "NoSuchKey",
     "NoSuchResourceException",

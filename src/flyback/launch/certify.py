@@ -14,7 +14,7 @@ from flyback.aws.ec2 import GONE, Instance
 from flyback.aws.iam import SPOT_ROLE
 from flyback.aws.ledger import FileLedger, LedgerEntry
 from flyback.aws.session import Session
-from flyback.launch.deployment import NAME_TAG, stack_name
+from flyback.launch.deployment import NAME_TAG, bucket_names, stack_name
 from flyback.launch.fleet import RUN_TAG
 from flyback.spec.certificate import Certificate, Check, Leftover
 from flyback.spec.clock import Clock
@@ -23,6 +23,7 @@ __all__ = ["certify_account", "certify_run"]
 
 _POLL_S = 5.0
 _PATIENCE_S = 120.0
+_POLICY = "AWS::S3::BucketPolicy"
 _BUCKET_ARN = "arn:aws:s3:::"
 _SPOT_EXCEPTION = (
     f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
@@ -46,8 +47,7 @@ def certify_account(
     session: Session, name: str, stack_id: str | None, ledger: FileLedger, clock: Clock
 ) -> Certificate:
     """Prove that nothing of the deployment `name` is left in the account and region."""
-    place = f"{session.identity.account}-{session.region}"
-    buckets = (f"{name}-data-{place}", f"{name}-outputs-{place}")  # as core.yaml names them
+    buckets = tuple(bucket_names(name, session.identity.account, session.region).values())
     group = f"/flyback/{name}/"
 
     def is_ours(entry: LedgerEntry) -> bool:
@@ -158,7 +158,14 @@ def _stack_check(session: Session, stack_id: str) -> Check:
     resources: tuple[StackResource, ...] = ()
     if session.cloudformation.describe(stack_id) is not None:
         resources = session.cloudformation.resources(stack_id)
-    left = [item.physical_id for item in resources if item.status != "DELETE_COMPLETE"]
+    buckets = session.buckets.names("")
+    left = [
+        item.physical_id
+        for item in resources
+        if item.status != "DELETE_COMPLETE"
+        # a bucket's policy is named by the bucket, and goes with it
+        and (item.kind != _POLICY or item.physical_id in buckets)
+    ]
     return _check("stack", "cloudformation", f"ListStackResources {stack_id}", left, len(resources))
 
 

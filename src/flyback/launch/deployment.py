@@ -8,7 +8,7 @@ from flyback.aws.cloudformation import StackFacts
 from flyback.aws.session import Session
 from flyback.errors import NotDeployedError
 
-__all__ = ["NAME_TAG", "READY", "Deployment", "find", "stack_name"]
+__all__ = ["NAME_TAG", "READY", "Deployment", "bucket_names", "find", "stack_name"]
 
 NAME_TAG = "flyback:name"  # on everything that flyback creates; its value is the deployment's name
 
@@ -18,6 +18,14 @@ READY = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLE
 def stack_name(name: str) -> str:
     """The core stack of the deployment called `name`."""
     return f"{name}-core"
+
+
+def bucket_names(name: str, account: str, region: str) -> dict[str, str]:
+    """The deployment's buckets as core.yaml names them, by logical id."""
+    return {
+        "DataBucket": f"{name}-data-{account}-{region}",
+        "OutputsBucket": f"{name}-outputs-{account}-{region}",
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ from flyback.rehearsal.parameters import SsmGap
 from flyback.rehearsal.permissions import IamGap, StsGap
 from flyback.rehearsal.server import Server
 from flyback.rehearsal.transport import Clients
+from flyback.spec.settings import DEFAULT_REGION
 
 __all__ = ["START", "RehearsalCloud", "Served"]
 
@@ -104,7 +105,7 @@ class RehearsalCloud:
         self,
         folder: Path,
         *,
-        region: str = "us-east-1",
+        region: str = DEFAULT_REGION,
         seed: int = 0,
         start: float = START,
         factor: float = 1.0,

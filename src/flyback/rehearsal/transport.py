@@ -66,11 +66,19 @@ class Clients:
             config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
         )
 
+        self.carry(client.meta.events, via)
+        return client
+
+    def carry(self, events: Any, via: str = "") -> None:
+        """Answer what botocore clients with this event system send, instead of a socket.
+
+        Handlers of `before-send` that were registered earlier see each request first.
+        """
+
         def send(request: Any, **_: Any) -> Any:
             return _response(request, self._answer(request, via))
 
-        client.meta.events.register("before-send", send)
-        return client
+        events.register("before-send", send)
 
     def _answer(self, request: Any, via: str) -> Response:
         from botocore.exceptions import ConnectionClosedError
