@@ -17,6 +17,7 @@ from flyback.infra import templates
 from flyback.launch import certify, stack, teardown
 from flyback.launch.deployment import NAME_TAG, Deployment
 from flyback.launch.local import LocalExecutor
+from flyback.launch.network import NetworkChoice, settle
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.runid import new_run_id
@@ -30,6 +31,7 @@ from flyback.spec.plan import Plan
 from flyback.store.file import FileStore
 
 __all__ = [
+    "NetworkChoice",
     "Options",
     "decide",
     "deploy",
@@ -62,6 +64,7 @@ class Options:
         run_id: Name of the run; None makes one.
         also_regions: Regions to try, in order, when the chosen one has no machine; one without a
             deployment is passed over.
+        network: Where `up` puts machines.
     """
 
     cloud: CloudName = "aws"
@@ -73,6 +76,7 @@ class Options:
     report: Report = silent
     run_id: str | None = None
     also_regions: tuple[str, ...] = ()
+    network: NetworkChoice = field(default_factory=NetworkChoice)
 
     def open(self) -> Cloud:
         """Reach the account."""
@@ -87,10 +91,11 @@ def up(options: Options | None = None) -> Deployment:
 
 def deploy(cloud: Cloud, options: Options, report: Report) -> Deployment:
     """Deploy into an account that is reached already."""
+    network = settle(cloud.session, options.name, options.network, report)
     desired = stack.Desired(
         name=options.name,
         template=templates.read("core"),
-        parameters={"Name": options.name, "Project": options.name, **options.tags},
+        parameters={"Name": options.name, "Project": options.name, **options.tags, **network},
         tags={NAME_TAG: options.name},
     )
     return stack.up(cloud.session, desired, cloud.clock, report)

@@ -15,6 +15,7 @@ from flyback.aws.errors import translated
 from flyback.aws.iam import Iam
 from flyback.aws.ledger import Ledger, NoLedger
 from flyback.aws.logs import Logs
+from flyback.aws.network import Network
 from flyback.aws.quotas import Quotas
 from flyback.aws.s3 import Buckets
 from flyback.aws.ssm import Parameters
@@ -103,6 +104,10 @@ class Session:
     @property
     def logs(self) -> Logs:
         return Logs(self.client("logs"), self._ledger)
+
+    @property
+    def network(self) -> Network:
+        return Network(self.client("ec2"), self._ledger)
 
     @property
     def buckets(self) -> Buckets:
