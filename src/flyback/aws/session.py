@@ -18,6 +18,7 @@ from flyback.aws.logs import Logs
 from flyback.aws.network import Network
 from flyback.aws.quotas import Quotas
 from flyback.aws.s3 import Buckets
+from flyback.aws.secrets import Secrets
 from flyback.aws.ssm import Parameters
 from flyback.aws.sts import Identity, Sts
 from flyback.aws.tagging import Tagging
@@ -116,6 +117,10 @@ class Session:
     @property
     def parameters(self) -> Parameters:
         return Parameters(self.client("ssm"), self._ledger)
+
+    @property
+    def secrets(self) -> Secrets:
+        return Secrets(self.client("secretsmanager"), self._ledger)
 
     @property
     def quotas(self) -> Quotas:

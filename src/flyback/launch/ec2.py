@@ -22,6 +22,7 @@ from flyback.launch.preflight import (
 )
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
+from flyback.launch.secrets import check_secrets
 from flyback.launch.tries import Tries, markets_of, request_for
 from flyback.spec.clock import Clock
 from flyback.spec.launch import Attempt, Launch
@@ -90,6 +91,7 @@ class Ec2Executor:
         markets = markets_of(plan)
         if not markets:
             raise CapacityError("the job's spot policy allows no attempt")
+        check_secrets(self._session, plan.job, self._report)
         site = inspect_site(self._session, self._deployment, AMI_PARAMETER)
         warn_of_private_network(self._deployment, plan, self._report)
         if "spot" in markets:
