@@ -24,7 +24,7 @@ def test_no_cut_lets_a_secret_through(
 ) -> None:
     """Cut anywhere, the stream holds none of them, and the rest of it in its order."""
     redactor = Redactor(forms(secrets))
-    whole = "".join(pieces + [data.draw(st.sampled_from(secrets))]).encode()
+    whole = "".join([*pieces, data.draw(st.sampled_from(secrets))]).encode()
     shown = b""
     at = 0
     while at < len(whole):

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from flyback.api.job import Prepared
 from flyback.api.runs import Run
 from flyback.api.verbs import NetworkChoice, Options, deploy, remove, start
 from flyback.api.wiring import Cloud
+from flyback.cli.up import command as up_command
 from flyback.errors import FlybackError, NetworkError, UserError
 from flyback.launch.deployment import Deployment, stack_name
 from flyback.launch.network import OPTIONAL
@@ -278,3 +280,27 @@ def line(run: Run) -> dict[str, Any]:
     """What the receipt says of the public address."""
     (found,) = [item for item in run.receipt().lines if item.item == "public IPv4"]
     return {"usd": found.usd}
+
+
+def test_the_flags_of_up_are_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each flag reaches the deployment; what is left out is not chosen."""
+    chosen: list[NetworkChoice] = []
+
+    def refuse(given: Options) -> Deployment:
+        chosen.append(given.network)
+        raise UserError("enough", where="here", remedy="none")
+
+    monkeypatch.setattr("flyback.api.up", refuse)
+    for words in (
+        [],
+        ["--private"],
+        ["--public", "--dedicated-vpc"],
+        ["--vpc", "vpc-1", "--subnet", "subnet-1", "--subnet", "subnet-2"],
+    ):
+        assert CliRunner().invoke(up_command, words).exit_code != 0
+    assert chosen == [
+        NetworkChoice(),
+        NetworkChoice(private=True),
+        NetworkChoice(private=False, dedicated=True),
+        NetworkChoice(vpc="vpc-1", subnets=("subnet-1", "subnet-2")),
+    ]

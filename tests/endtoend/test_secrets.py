@@ -190,7 +190,7 @@ def assert_nowhere(cloud: Cloud, machines: Path) -> None:
 def test_a_secret_that_vanished_fails_the_run(
     deployed: Cloud, secretive: Callable[..., Prepared]
 ) -> None:
-    """Deleted between launch and boot: FAILURE with the sentence and the remedy, job not started."""
+    """Deleted between launch and boot: FAILURE with sentence and remedy, the job not started."""
     store(deployed)
     run = start(secretive(), deployed, OPTIONS, silent)
     deployed.session.client("ssm").delete_parameter(Name="/flyback/token")
