@@ -42,6 +42,7 @@ print()
 sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in values.items()}
 print(json.dumps({"sums": sums, "echo": values}))
 """
+READY = "*/*/opt/flyback/runs/*/1/work/ready"  # below the folder of all machines
 SET_UP = ("python3", "-c", "import os; print('set-up:', sorted(os.environ))")
 
 
@@ -102,7 +103,7 @@ def processes() -> Iterator[tuple[str, bytes, bytes]]:
 def look(machines: Path, over: threading.Event, seen: dict[str, Any]) -> None:
     """Once the job says that it is ready, look at every process, then let it go on."""
     while not over.wait(0.02):
-        ready = next(iter(machines.glob("*/root/opt/flyback/runs/*/1/work/ready")), None)
+        ready = next(iter(machines.glob(READY)), None)
         if ready is None:
             continue
         everything = list(processes())
