@@ -118,6 +118,7 @@ class Machine:
     switched_off: list[float] = field(default_factory=list)
     run_id: str = "run-1"
     boot_log: Path | None = None
+    secret: Callable[[str], str] = "value of {}".format
     listen: Callable[[Callable[[], None]], None] | None = None
 
     @property
@@ -168,7 +169,7 @@ class Machine:
             store=self.store,
             open_store=lambda url: MemoryStore.named(url.removeprefix("memory://")),
             logs=lambda: self.logs,
-            secret=lambda reference: f"value of {reference}",
+            secret=self.secret,
             power_off=lambda: self.switched_off.append(self.clock.now()),
             metadata=self.metadata,
             environ=self.environ,

@@ -10,10 +10,11 @@ from flyback.api.checkup import Finding, doctor
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
-from flyback.api.verbs import Options, down, plan, run, serve, stored_objects, up
+from flyback.api.verbs import NetworkChoice, Options, down, plan, run, serve, stored_objects, up
 
 __all__ = [
     "Finding",
+    "NetworkChoice",
     "Options",
     "Rehearsal",
     "Run",

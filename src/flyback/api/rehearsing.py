@@ -137,6 +137,7 @@ def rehearse(
         try:
             assert cloud.emulated is not None, "it was started here"  # noqa: S101  # ours
             report("deploy", cloud.emulated.protection)
+            _plant(cloud, prepared.job, setting, report)
             before = _inventory(cloud)
             _arm(cloud, faults, report)
             deploy(cloud, chosen, report)
@@ -150,6 +151,16 @@ def rehearse(
                 cloud.emulated.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plant(cloud: Cloud, job: JobSpec, setting: Setting, report: Report) -> None:
+    """Give the emulated account stand-ins for what the user's own account holds."""
+    from flyback.rehearsal.secrets import plant
+
+    assert cloud.emulated is not None, "a rehearsal holds its cloud"  # noqa: S101  # ours
+    for variable, reference in job.secrets.items():
+        report("deploy", f"secrets.{variable}: {reference} is a stand-in here")
+    plant(cloud.emulated, job.secrets.values(), setting.seed)
 
 
 def _arm(cloud: Cloud, faults: Sequence[FaultRequest], report: Report) -> None:

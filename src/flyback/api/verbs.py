@@ -18,6 +18,7 @@ from flyback.infra import templates
 from flyback.launch import certify, stack, teardown
 from flyback.launch.deployment import NAME_TAG, Deployment
 from flyback.launch.local import LocalExecutor
+from flyback.launch.network import NetworkChoice, settle
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.runid import claimed_run_id
@@ -32,6 +33,7 @@ from flyback.spec.settings import DEFAULT_REGION
 from flyback.store.file import FileStore
 
 __all__ = [
+    "NetworkChoice",
     "Options",
     "decide",
     "deploy",
@@ -64,6 +66,7 @@ class Options:
         run_id: Name of the run; None makes one.
         also_regions: Regions to try, in order, when the chosen one has no machine; one without a
             deployment is passed over.
+        network: Where `up` puts machines.
     """
 
     cloud: CloudName = "aws"
@@ -75,6 +78,7 @@ class Options:
     report: Report = silent
     run_id: str | None = None
     also_regions: tuple[str, ...] = ()
+    network: NetworkChoice = field(default_factory=NetworkChoice)
 
     def region_for(self, job: JobSpec) -> str:
         """The region that a job is planned for; one that runs here needs no AWS configuration."""
@@ -95,10 +99,11 @@ def up(options: Options | None = None) -> Deployment:
 
 def deploy(cloud: Cloud, options: Options, report: Report) -> Deployment:
     """Deploy into an account that is reached already."""
+    network = settle(cloud.session, options.name, options.network, report)
     desired = stack.Desired(
         name=options.name,
         template=templates.read("core"),
-        parameters={"Name": options.name, **options.tags},
+        parameters={"Name": options.name, **options.tags, **network},
         defaults={"Project": options.name},
         tags={NAME_TAG: options.name},
     )

@@ -15,8 +15,10 @@ from flyback.aws.errors import translated
 from flyback.aws.iam import Iam
 from flyback.aws.ledger import Ledger, NoLedger
 from flyback.aws.logs import Logs
+from flyback.aws.network import Network
 from flyback.aws.quotas import Quotas
 from flyback.aws.s3 import Buckets
+from flyback.aws.secrets import Secrets
 from flyback.aws.ssm import Parameters
 from flyback.aws.sts import Identity, Sts
 from flyback.aws.tagging import Tagging
@@ -105,12 +107,20 @@ class Session:
         return Logs(self.client("logs"), self._ledger)
 
     @property
+    def network(self) -> Network:
+        return Network(self.client("ec2"), self._ledger)
+
+    @property
     def buckets(self) -> Buckets:
         return Buckets(self.client("s3"), self._ledger)
 
     @property
     def parameters(self) -> Parameters:
         return Parameters(self.client("ssm"), self._ledger)
+
+    @property
+    def secrets(self) -> Secrets:
+        return Secrets(self.client("secretsmanager"), self._ledger)
 
     @property
     def quotas(self) -> Quotas:

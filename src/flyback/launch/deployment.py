@@ -36,6 +36,7 @@ class Deployment:
         stack_id: CloudFormation's id; names the stack even after it is deleted.
         bucket: Holds runs, bundles and working directories.
         data_bucket: The user's data sets.
+        private: Whether machines have no public address.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Deployment:
     launch_template_version: str
     subnets: tuple[str, ...]
     tags: dict[str, str]
+    private: bool = False
 
     @property
     def store_url(self) -> str:
@@ -67,6 +69,7 @@ class Deployment:
             launch_template_version=outputs["LaunchTemplateVersion"],
             subnets=tuple(outputs["SubnetIds"].split(",")),
             tags=dict(stack.tags),
+            private=outputs.get("Private") == "true",
         )
 
 

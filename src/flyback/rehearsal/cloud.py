@@ -28,6 +28,7 @@ from flyback.rehearsal.middleware import Authorizer, Faults, Gaps, Journal, Moto
 from flyback.rehearsal.moto_state import fresh, simulated_time
 from flyback.rehearsal.parameters import SsmGap
 from flyback.rehearsal.permissions import IamGap, StsGap
+from flyback.rehearsal.reach import check_reach
 from flyback.rehearsal.server import Server
 from flyback.rehearsal.transport import Clients
 from flyback.spec.settings import DEFAULT_REGION
@@ -198,6 +199,7 @@ class RehearsalCloud:
                 "health": lambda *_: {"status": "ok", "now": self.clock.now()},
                 "journal": self._serve_journal,
             },
+            reach=check_reach,
         )
         server = Server(front, self._served.port)
         stack.callback(server.close)

@@ -81,6 +81,7 @@ class Launch:
         deadline: Seconds since the epoch; nothing bills past it.
         attempts: In order; the last one is current.
         rehearsed: Whether the account is an emulated one.
+        public_address: Whether its machines have a public IPv4 address.
     """
 
     run_id: str
@@ -97,3 +98,4 @@ class Launch:
     deadline: float
     attempts: tuple[Attempt, ...] = ()
     rehearsed: bool = False
+    public_address: bool = True

@@ -44,6 +44,7 @@ class Usage:
         put_requests: S3 requests of the PUT, COPY, POST and LIST class.
         get_requests: S3 requests of the GET class.
         image_bytes: Container image kept in the registry for this run.
+        public_address: Whether the machine had a public IPv4 address.
     """
 
     instance_type: str | None
@@ -57,6 +58,7 @@ class Usage:
     put_requests: int
     get_requests: int
     image_bytes: int = 0
+    public_address: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
