@@ -122,7 +122,7 @@ def contents() -> dict[str, Path]:
 
 
 def _cut(endpoints: bytes) -> bytes:
-    """botocore's table of endpoints, for the services alone that the agent calls."""
+    """The table of endpoints that botocore reads, for the services alone that the agent calls."""
     table = json.loads(endpoints)
     for partition in table["partitions"]:
         services = partition["services"]

@@ -99,16 +99,20 @@ class VirtualClock:
             return self.call_at(self._now + seconds, action)
 
     def spawn(self, name: str, target: Callable[[Clock], None]) -> threading.Thread:
-        """Run `target` in a thread that takes part from before it starts until it has ended.
+        """Run `target` in a thread that takes part, from when everybody else waits till it ends.
 
         An exception in it breaks the clock, as one in an action does.
         """
         participant = self.participant(name)
-        participant.join()
+        with self._changing():
+            member = self._member(name, guest=False)
+            turn = member.pending = Wait(self._now)
+            self._agenda.put_wait(turn, member.order)
 
         def body() -> None:
             try:
-                target(participant)
+                if self._broken is None and turn.done.wait() and turn.error is None:
+                    target(participant)
             except Exception as error:  # noqa: BLE001  # whatever it is, nobody may wait for it
                 self._break(f"{name} failed: {error!r}", error)
             finally:
@@ -193,9 +197,6 @@ class VirtualClock:
         """Block until what computes for `name` has worked so many simulated seconds more.
 
         With a factor of 0 a job takes exactly as long as it says, whatever the computer does.
-
-        Raises:
-            ClockError: the clock is closed or broken.
         """
         with self._changing():
             if self._broken is not None:
