@@ -58,6 +58,9 @@ class StepClock:
             return False
         return True
 
+    def signalled(self, process: subprocess.Popen[bytes]) -> None:
+        """The system has told it."""
+
 
 class TroubledStore(MemoryStore):
     """A store in memory that fails as it is told, and remembers the order of writes."""

@@ -11,7 +11,7 @@ from flyback.errors import NotFoundError, RefusedError
 from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
 from flyback.launch.adopt import Cut, adopt, machines_of
-from flyback.launch.collect import collect
+from flyback.launch.collect import AT_ONCE, collect
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
@@ -204,7 +204,9 @@ class Run:
 
     def _fetch(self) -> None:
         if self._cloud is not None:
-            collect(self._records, self._home, self._report)
+            # One after the other in a rehearsal, so that equal seeds give equal orders.
+            at_once = 1 if self._cloud.rehearsed else AT_ONCE
+            collect(self._records, self._home, self._report, at_once=at_once)
 
     def _has_ended(self) -> bool:
         if self._cloud is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import threading
 from collections import Counter
 from dataclasses import dataclass
@@ -40,9 +41,9 @@ def configured_region(profile: str | None) -> str | None:
 @functools.cache
 def _loader() -> Any:
     """One for all sessions of this process: each new one reads the service models again."""
-    from botocore.session import Session as Core
+    from botocore.loaders import create_loader
 
-    return Core().get_component("data_loader")
+    return create_loader(os.environ.get("AWS_DATA_PATH"))
 
 
 @dataclass(frozen=True, kw_only=True)

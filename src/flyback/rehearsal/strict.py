@@ -60,6 +60,9 @@ class StrictClock:
     def wait(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
         return self._clock.wait(process, seconds)
 
+    def signalled(self, process: subprocess.Popen[bytes]) -> None:
+        self._clock.signalled(process)
+
 
 class InterruptingHost:
     """Takes each machine back some time after its launch, with the usual notice.
