@@ -1,0 +1,25 @@
+"""What IAM policies decide, without an account.
+
+Takes: policies as JSON, and a request: who asks for which action on which resource, in which
+context. Gives: a decision, and the statement that made it. Never: calls a cloud.
+"""
+
+from __future__ import annotations
+
+from flyback.audit.iam.document import Condition, Policy, Statement
+from flyback.audit.iam.evaluate import Decision, Policies, Request, evaluate
+from flyback.audit.iam.parse import PolicyError, parse_policy
+from flyback.audit.iam.principal import Principal
+
+__all__ = [
+    "Condition",
+    "Decision",
+    "Policies",
+    "Policy",
+    "PolicyError",
+    "Principal",
+    "Request",
+    "Statement",
+    "evaluate",
+    "parse_policy",
+]
