@@ -8,18 +8,27 @@ from __future__ import annotations
 
 from flyback.audit.iam.document import Condition, Policy, Statement
 from flyback.audit.iam.evaluate import Decision, Policies, Request, evaluate
+from flyback.audit.iam.launches import launch_needs
+from flyback.audit.iam.needs import Called, Facts, Need, UnmappedError, known_operations, needs
 from flyback.audit.iam.parse import PolicyError, parse_policy
 from flyback.audit.iam.principal import Principal
 
 __all__ = [
+    "Called",
     "Condition",
     "Decision",
+    "Facts",
+    "Need",
     "Policies",
     "Policy",
     "PolicyError",
     "Principal",
     "Request",
     "Statement",
+    "UnmappedError",
     "evaluate",
+    "known_operations",
+    "launch_needs",
+    "needs",
     "parse_policy",
 ]
