@@ -6,6 +6,7 @@ context. Gives: a decision, and the statement that made it. Never: calls a cloud
 
 from __future__ import annotations
 
+from flyback.audit.iam.asked import Asked, Attached, answer
 from flyback.audit.iam.document import Condition, Policy, Statement
 from flyback.audit.iam.evaluate import Decision, Policies, Request, evaluate
 from flyback.audit.iam.launches import launch_needs
@@ -14,6 +15,8 @@ from flyback.audit.iam.parse import PolicyError, parse_policy
 from flyback.audit.iam.principal import Principal
 
 __all__ = [
+    "Asked",
+    "Attached",
     "Called",
     "Condition",
     "Decision",
@@ -26,6 +29,7 @@ __all__ = [
     "Request",
     "Statement",
     "UnmappedError",
+    "answer",
     "evaluate",
     "known_operations",
     "launch_needs",

@@ -6,6 +6,6 @@ question. Never: changes the account.
 
 from __future__ import annotations
 
-from flyback.rehearsal.iam.judge import Asked, Judge
+from flyback.rehearsal.iam.judge import Judge
 
-__all__ = ["Asked", "Judge"]
+__all__ = ["Judge"]

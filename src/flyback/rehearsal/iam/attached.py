@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from flyback.audit.iam import Policies, Policy, Principal, parse_policy
+from flyback.audit.iam import Attached, Policies, Policy, Principal, parse_policy
+from flyback.audit.iam.asked import TRUST_ACTIONS
 from flyback.audit.iam.document import Kind
 from flyback.rehearsal.moto_state import backend
 
-__all__ = ["described", "policies_for", "role_by_arn"]
-
-_TRUST_ACTIONS = ("sts:assumerole", "sts:assumerolewithwebidentity", "sts:tagsession")
+__all__ = ["attached", "described", "policies_for", "role_by_arn"]
 
 
 def described(principal: str, session: Any) -> Principal:
@@ -44,7 +43,7 @@ def policies_for(principal: Principal, session: Any, action: str, resource: str)
     Raises:
         PolicyError: a policy of the account is malformed.
     """
-    trusting = action.lower() in _TRUST_ACTIONS
+    trusting = action.lower() in TRUST_ACTIONS
     identity, boundary = _of_identity(principal)
     session_policy = getattr(session, "policy", None)
     return Policies(
@@ -60,6 +59,37 @@ def role_by_arn(arn: str) -> Any:
     """Moto's role; None where there is none."""
     roles = backend("iam", "global").roles.values()
     return next((role for role in roles if role.arn == arn), None)
+
+
+def attached() -> tuple[Attached, ...]:
+    """Every policy of the account, service-linked roles left out: they are AWS's own."""
+    iam = backend("iam", "global")
+    roles = [role for role in iam.roles.values() if not role.path.startswith("/aws-service-role/")]
+    found = [
+        Attached(kind="identity", holder=holder.arn, name=name, document=_json(text))
+        for holder in (*roles, *iam.users.values())
+        for name, text in _documents(holder)
+    ]
+    found += [
+        Attached(
+            kind="trust",
+            holder=role.arn,
+            name="trust",
+            document=_json(role.assume_role_policy_document),
+        )
+        for role in roles
+    ]
+    found += [
+        Attached(
+            kind="resource",
+            holder=f"arn:aws:s3:::{bucket.name}",
+            name="bucket policy",
+            document=_json(bucket.policy.decode()),
+        )
+        for bucket in backend("s3", "global").buckets.values()
+        if bucket.policy
+    ]
+    return tuple(found)
 
 
 def _of_identity(
@@ -90,7 +120,7 @@ def _documents(holder: Any) -> Iterator[tuple[str, str]]:
 def _of_resource(action: str, resource: str) -> tuple[Policy, ...]:
     """The policy of a resource; services whose resources have none here give none."""
     service = resource.split(":")[2] if resource.startswith("arn:") else ""
-    if service == "iam" and action.lower() in _TRUST_ACTIONS:
+    if service == "iam" and action.lower() in TRUST_ACTIONS:
         role = role_by_arn(resource)
         text = role.assume_role_policy_document if role is not None else None
         return (_parsed(text, resource, "trust"),) if text else ()
@@ -131,4 +161,11 @@ def _parsed(text: Any, name: str, kind: Kind = "identity") -> Policy:
 
 @functools.lru_cache(maxsize=256)
 def _read(text: str, name: str, kind: Kind) -> Policy:
-    return parse_policy(json.loads(unquote(text) if text.startswith("%7B") else text), name, kind)
+    return parse_policy(_json(text), name, kind)
+
+
+def _json(text: Any) -> Mapping[str, Any]:
+    if not isinstance(text, str):
+        return dict(text)
+    found: dict[str, Any] = json.loads(unquote(text) if text.startswith("%7B") else text)
+    return found

@@ -41,7 +41,7 @@ def denial(service: str, principal: Principal, need: Need, decision: Decision) -
         encoded = _encoded(principal, need, decision)
         return AwsError(
             "UnauthorizedOperation",
-            f"You are not authorized to perform this operation. {sentence} "
+            f"You are not authorized to perform this operation. {sentence}. "
             f"Encoded authorization failure message: {encoded}",
             403,
         )

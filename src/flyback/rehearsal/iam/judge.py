@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from flyback.audit.iam import (
+    Asked,
+    Attached,
     Called,
     Decision,
     Need,
@@ -19,7 +20,7 @@ from flyback.audit.iam import (
     needs,
 )
 from flyback.rehearsal.call import AwsError, Call, Response
-from flyback.rehearsal.iam.attached import described, policies_for
+from flyback.rehearsal.iam.attached import attached, described, policies_for
 from flyback.rehearsal.iam.denials import denial
 from flyback.rehearsal.iam.facts import AccountFacts
 from flyback.rehearsal.identities import Signer
@@ -39,42 +40,14 @@ _HIDES_ABSENCE = frozenset({"GetObject", "HeadObject"})
 _NOT_FOUND = 404
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One question to IAM, answered.
-
-    Args:
-        number: Of the request in the journal.
-        service: As botocore names it.
-        operation: As the API names it.
-        principal: ARN of who asked, or the name of a service.
-        role: ARN of the role whose session asked; else empty.
-        via: The service that called on their behalf, or empty.
-        action: As IAM names it; empty where the table does not know the operation.
-        resource: ARN, or `*`.
-        context: Every condition key, those of the principal included.
-        allowed: The answer.
-        statement: Which statement decided, or empty.
-    """
-
-    number: int
-    service: str
-    operation: str
-    principal: str
-    role: str = ""
-    via: str = ""
-    action: str
-    resource: str
-    context: Context = field(default_factory=dict)
-    allowed: bool
-    statement: str = ""
-
-
 class Judge:
     """Decides calls by the account's policies.
 
     Args:
         now: Simulated seconds since the epoch.
+
+    Attributes:
+        secure: Whether clients are taken to speak TLS (`aws:SecureTransport`).
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -82,6 +55,8 @@ class Judge:
         self._lock = threading.Lock()
         self._asked: list[Asked] = []
         self._stack_caller: Signer | None = None
+        # Clients of the real AWS speak TLS; only the loopback port here does not.
+        self.secure = True
 
     def asked(self, *, after: int = 0) -> tuple[Asked, ...]:
         """Every question, in order of the requests.
@@ -92,6 +67,11 @@ class Judge:
         with self._lock:
             found = [item for item in self._asked if item.number > after]
         return tuple(sorted(found, key=lambda item: item.number))
+
+    def attached(self) -> tuple[Attached, ...]:
+        """Every policy of the account as it is now: of roles, users, buckets and functions."""
+        with LOCK:
+            return attached()
 
     def check(self, call: Call, signer: Signer) -> None:
         """Let a call pass, or refuse it.
@@ -179,8 +159,7 @@ class Judge:
             "aws:EpochTime": str(int(now)),
             "aws:RequestedRegion": call.region,
             "aws:ResourceAccount": call.account,
-            # Clients of the real AWS speak TLS; only the loopback port here does not.
-            "aws:SecureTransport": "true",
+            "aws:SecureTransport": str(self.secure).lower(),
             "aws:SourceIp": str(call.environ.get("REMOTE_ADDR", "127.0.0.1")),
             "aws:UserAgent": str(call.environ.get("HTTP_USER_AGENT", "")),
             "aws:ViaAWSService": "false",
