@@ -153,7 +153,6 @@ def test_the_machines_role_is_no_wider_than_its_work(core: dict[str, Any]) -> No
         "s3:PutObject",
         "s3:AbortMultipartUpload",
         "logs:CreateLogStream",
-        "logs:DescribeLogStreams",
         "logs:PutLogEvents",
         "ecr:BatchCheckLayerAvailability",
         "ecr:BatchGetImage",

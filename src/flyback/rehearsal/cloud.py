@@ -13,6 +13,7 @@ from typing import Any, Self
 from flyback.rehearsal.clock import VirtualClock
 from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
 from flyback.rehearsal.front import Front, Middleware
+from flyback.rehearsal.iam import Judge
 from flyback.rehearsal.identities import ROOT, Identities
 from flyback.rehearsal.inventory import take_inventory
 from flyback.rehearsal.market import (
@@ -72,6 +73,7 @@ class RehearsalCloud:
         conditions: How its market behaves; to be set before `start`.
         clock: The simulated time.
         journal: Every request.
+        judge: Every question to IAM, and its answer.
         faults: Failures to act out.
         capacity: Which machines are refused by name, on top of the market.
         market: Which machines are to be had otherwise, and for how much.
@@ -89,6 +91,7 @@ class RehearsalCloud:
     conditions: Conditions
     clock: VirtualClock
     journal: Journal
+    judge: Judge
     faults: Faults
     capacity: Capacity
     market: SpotMarket
@@ -178,13 +181,14 @@ class RehearsalCloud:
         stack.callback(fresh, self._seed)
         identities = Identities(self.clock.now)
         self.journal = Journal(self.clock.now)
+        self.judge = Judge(self.clock.now)
         self.faults = Faults(self._seed)
         self.capacity = Capacity()
         self.machines = Machines(self.clock)
         self._open_market()
         self.middlewares = (
             self.journal,
-            Authorizer(identities),
+            Authorizer(identities, self.judge),
             self.faults,
             self._gaps(),
             Moto(),

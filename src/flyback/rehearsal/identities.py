@@ -28,6 +28,7 @@ class Signer:
         token: Session token; empty for long-lived keys.
         expired: Its session is over.
         active: It is not switched off.
+        session: Moto's AssumedRole, where it is a role session.
     """
 
     principal: str
@@ -36,6 +37,7 @@ class Signer:
     token: str = ""
     expired: bool = False
     active: bool = True
+    session: Any = None
 
 
 # Keys of the emulated account's root user: no secret, they open nothing but a rehearsal.
@@ -94,6 +96,7 @@ class Identities:
             secret=str(role.secret_access_key),
             token=str(role.session_token),
             expired=self._over(role),
+            session=role,
         )
 
     def _over(self, role: Any) -> bool:

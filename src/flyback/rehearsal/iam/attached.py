@@ -1,0 +1,171 @@
+"""The policies that concern a request, from moto's state."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from flyback.audit.iam import Attached, Policies, Policy, Principal, parse_policy
+from flyback.audit.iam.asked import TRUST_ACTIONS
+from flyback.audit.iam.document import Kind
+from flyback.rehearsal.moto_state import backend
+
+__all__ = ["attached", "described", "policies_for", "role_by_arn"]
+
+
+def described(principal: str, session: Any) -> Principal:
+    """A principal with its role, tags and unique id.
+
+    Args:
+        principal: ARN, or the name of a service.
+        session: moto's AssumedRole where it is one's session; else None.
+    """
+    if session is not None:
+        role = role_by_arn(session.role_arn)
+        tags = _tags(role.tags) if role is not None else {}
+        return Principal.from_arn(
+            principal, role=str(session.role_arn), tags=tags, user_id=str(session.user_id)
+        )
+    user = _user(principal)
+    if user is None:
+        return Principal.from_arn(principal)
+    tagging = backend("iam", "global").tagger
+    tags = _tags(tagging.list_tags_for_resource(user.arn).get("Tags", ()))
+    return Principal.from_arn(principal, tags=tags, user_id=str(user.id))
+
+
+def policies_for(principal: Principal, session: Any, action: str, resource: str) -> Policies:
+    """Every policy that concerns a question.
+
+    Raises:
+        PolicyError: a policy of the account is malformed.
+    """
+    trusting = action.lower() in TRUST_ACTIONS
+    identity, boundary = _of_identity(principal)
+    session_policy = getattr(session, "policy", None)
+    return Policies(
+        identity=identity,
+        resource=_of_resource(action, resource),
+        boundary=boundary,
+        session=(_parsed(session_policy, "session policy"),) if session_policy else None,
+        needs="resource" if trusting else "either",
+    )
+
+
+def role_by_arn(arn: str) -> Any:
+    """Moto's role; None where there is none."""
+    roles = backend("iam", "global").roles.values()
+    return next((role for role in roles if role.arn == arn), None)
+
+
+def attached() -> tuple[Attached, ...]:
+    """Every policy of the account, service-linked roles left out: they are AWS's own."""
+    iam = backend("iam", "global")
+    roles = [role for role in iam.roles.values() if not role.path.startswith("/aws-service-role/")]
+    found = [
+        Attached(kind="identity", holder=holder.arn, name=name, document=_json(text))
+        for holder in (*roles, *iam.users.values())
+        for name, text in _documents(holder)
+    ]
+    found += [
+        Attached(
+            kind="trust",
+            holder=role.arn,
+            name="trust",
+            document=_json(role.assume_role_policy_document),
+        )
+        for role in roles
+    ]
+    found += [
+        Attached(
+            kind="resource",
+            holder=f"arn:aws:s3:::{bucket.name}",
+            name="bucket policy",
+            document=_json(bucket.policy.decode()),
+        )
+        for bucket in backend("s3", "global").buckets.values()
+        if bucket.policy
+    ]
+    return tuple(found)
+
+
+def _of_identity(
+    principal: Principal,
+) -> tuple[tuple[Policy, ...], tuple[Policy, ...] | None]:
+    holder = role_by_arn(principal.role) if principal.role else _user(principal.arn)
+    if holder is None:
+        return (), None
+    documents = dict(_documents(holder))
+    if not principal.role:
+        for group in backend("iam", "global").get_groups_for_user(holder.name):
+            documents.update(_documents(group))
+    identity = tuple(_parsed(text, name) for name, text in documents.items())
+    boundary = getattr(holder, "permissions_boundary_arn", None)
+    if not boundary:
+        return identity, None
+    managed = backend("iam", "global").managed_policies.get(boundary)
+    return identity, (_parsed(managed.document, boundary),) if managed else ()
+
+
+def _documents(holder: Any) -> Iterator[tuple[str, str]]:
+    for name, text in holder.policies.items():
+        yield f"{holder.name}/{name}", text
+    for policy in holder.managed_policies.values():
+        yield policy.name, policy.document
+
+
+def _of_resource(action: str, resource: str) -> tuple[Policy, ...]:
+    """The policy of a resource; services whose resources have none here give none."""
+    service = resource.split(":")[2] if resource.startswith("arn:") else ""
+    if service == "iam" and action.lower() in TRUST_ACTIONS:
+        role = role_by_arn(resource)
+        text = role.assume_role_policy_document if role is not None else None
+        return (_parsed(text, resource, "trust"),) if text else ()
+    if service == "s3":
+        bucket = backend("s3", "global").buckets.get(resource.split(":")[5].partition("/")[0])
+        text = bucket.policy if bucket is not None else None
+        return (_parsed(text.decode(), f"{bucket.name}'s policy", "resource"),) if text else ()
+    if service == "lambda":
+        return _of_function(resource)
+    return ()
+
+
+def _of_function(resource: str) -> tuple[Policy, ...]:
+    region, name = resource.split(":")[3], resource.split(":")[6]
+    function = backend("lambda", region).get_function(name)
+    statements = [
+        {key: value for key, value in item.items() if key != "RevisionId"}
+        for item in getattr(function.policy, "statements", ())
+    ]
+    if not statements:
+        return ()
+    document = {"Version": "2012-10-17", "Statement": statements}
+    return (_parsed(json.dumps(document), resource, "resource"),)
+
+
+def _user(arn: str) -> Any:
+    users = backend("iam", "global").users.values()
+    return next((user for user in users if user.arn == arn), None)
+
+
+def _tags(tags: Any) -> Mapping[str, str]:
+    return {item["Key"]: item["Value"] for item in tags or ()}
+
+
+def _parsed(text: Any, name: str, kind: Kind = "identity") -> Policy:
+    return _read(text if isinstance(text, str) else json.dumps(text), name, kind)
+
+
+@functools.lru_cache(maxsize=256)
+def _read(text: str, name: str, kind: Kind) -> Policy:
+    return parse_policy(_json(text), name, kind)
+
+
+def _json(text: Any) -> Mapping[str, Any]:
+    if not isinstance(text, str):
+        return dict(text)
+    found: dict[str, Any] = json.loads(unquote(text) if text.startswith("%7B") else text)
+    return found
