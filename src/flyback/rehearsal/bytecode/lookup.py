@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from _frozen_importlib_external import FileLoader  # importlib.abc takes time to load
 from importlib.machinery import SourceFileLoader
 from importlib.util import source_hash
 
@@ -12,7 +11,7 @@ __all__: list[str] = []
 _read = SourceFileLoader.get_data
 
 
-def _read_or_find(self: FileLoader, path: str) -> bytes:
+def _read_or_find(self: SourceFileLoader, path: str) -> bytes:
     """A file's bytes; for a .pyc that is not beside its source, the image's."""
     try:
         return _read(self, path)
@@ -23,4 +22,4 @@ def _read_or_find(self: FileLoader, path: str) -> bytes:
         return _read(self, f"{sys.prefix}/bytecode/{digest.hex()}.pyc")
 
 
-SourceFileLoader.get_data = _read_or_find  # type: ignore[method-assign]  # the one place to hook in
+SourceFileLoader.get_data = _read_or_find  # type: ignore[method-assign,assignment]  # our hook
