@@ -24,7 +24,7 @@ from flyback.aws.ssm import Parameters
 from flyback.aws.sts import Identity, Sts
 from flyback.aws.tagging import Tagging
 
-__all__ = ["Access", "Session", "configured_region"]
+__all__ = ["Access", "Session", "configured_region", "model_loader"]
 
 _ATTEMPTS = 5  # botocore's standard mode backs off exponentially between them
 
@@ -39,8 +39,8 @@ def configured_region(profile: str | None) -> str | None:
 
 
 @functools.cache
-def _loader() -> Any:
-    """One for all sessions of this process: each new one reads the service models again."""
+def model_loader() -> Any:
+    """The service models as botocore loads them, once for all sessions of this process."""
     from botocore.loaders import create_loader
 
     return create_loader(os.environ.get("AWS_DATA_PATH"))
@@ -164,7 +164,7 @@ class Session:
 
         access = self._access
         core = Core(profile=access.profile)
-        core.register_component("data_loader", _loader())
+        core.register_component("data_loader", model_loader())
         return boto3.Session(
             botocore_session=core,
             aws_access_key_id=access.access_key,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from flyback.aws.session import model_loader
 from flyback.rehearsal.call import Response
 from flyback.rehearsal.front import VIA
 from flyback.rehearsal.identities import ROOT
@@ -91,10 +92,17 @@ class Clients:
 
 @functools.cache
 def _session() -> Any:
-    """One for all clouds of this process: each new one reads the service models again."""
+    """One for all clouds of this process; it shares the service models with every client."""
     import boto3
+    from botocore.session import Session
 
-    return boto3.Session(aws_access_key_id=ROOT.access_key, aws_secret_access_key=ROOT.secret)
+    core = Session()
+    core.register_component("data_loader", model_loader())
+    return boto3.Session(
+        botocore_session=core,
+        aws_access_key_id=ROOT.access_key,
+        aws_secret_access_key=ROOT.secret,
+    )
 
 
 class _Raw(io.BytesIO):

@@ -6,12 +6,12 @@ import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import source_hash
 
-__all__: list[str] = []
+__all__ = ["read_or_find"]
 
 _read = SourceFileLoader.get_data
 
 
-def _read_or_find(self: SourceFileLoader, path: str) -> bytes:
+def read_or_find(self: SourceFileLoader, path: str) -> bytes:
     """A file's bytes; for a .pyc that is not beside its source, the image's."""
     try:
         return _read(self, path)
@@ -22,4 +22,4 @@ def _read_or_find(self: SourceFileLoader, path: str) -> bytes:
         return _read(self, f"{sys.prefix}/bytecode/{digest.hex()}.pyc")
 
 
-SourceFileLoader.get_data = _read_or_find  # type: ignore[method-assign]  # the one place to hook in
+SourceFileLoader.get_data = read_or_find  # type: ignore[method-assign,assignment]  # our hook
