@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import botocore.endpoint
 import pytest
@@ -26,8 +27,9 @@ import pytest
 from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, deploy, remove, start
-from flyback.api.wiring import Cloud, _emulated, local_home, start_rehearsal
+from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.aws.ledger import FileLedger
+from flyback.aws.session import Session
 from flyback.errors import FlybackError
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
@@ -37,6 +39,17 @@ from flyback.spec.event import Marker
 RUN_ID = "cut-off"
 OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
 MODES = ("refused", "lost", "killed-before", "killed-after")
+_SERVICES = (
+    "cloudformation",
+    "ec2",
+    "iam",
+    "logs",
+    "resourcegroupstaggingapi",
+    "s3",
+    "service-quotas",
+    "ssm",
+    "sts",
+)
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(
     r"\b[a-z]+(-[a-z]+)*-[0-9a-f]{8,}\b"  # EC2's identifiers
@@ -47,7 +60,7 @@ _CHANCE = re.compile(
     r'|(?<="InstanceProfileId": ")[a-z0-9]+'
     r'|\\\\"[0-9a-f]{32}\\\\"'  # entity tags
     r"|\b(ip-|ec2-)?\d+[.-]\d+[.-]\d+[.-]\d+\b(?!/)"  # addresses, but not networks
-    r"|-[0-9A-Za-z]{12}\b"  # what CloudFormation appends to names
+    r"|[-_][0-9A-Za-z]{12}\b"  # what CloudFormation appends to names
 )
 
 
@@ -93,22 +106,20 @@ class Client:
                     late=lost,
                 )
             )
-        folder = Path(cloud.ledger.path).parents[1]
-        own = _emulated(cloud.emulated.environment(), cloud.clock, folder, cloud.emulated)
-        events = own.session._boto._session
-        events.register("before-send", self._before)
-        cloud.emulated.clients.carry(events)  # sockets have their own tests, and take time
-        events.register("response-received", self._after)
-        return own
+        ledger = FileLedger(cloud.ledger.path, cloud.clock)
+        session = _line(cloud).session(self, ledger)
+        return dataclasses.replace(cloud, session=session, ledger=ledger)
 
-    def _before(self, **_: Any) -> None:
+    def before(self) -> None:
+        """A request is about to be sent."""
         with self._lock:
             self.calls += 1
             number = self.calls
         if self.dead or (self.mode == "killed-before" and number == self.k):
             self._die()
 
-    def _after(self, **_: Any) -> None:
+    def after(self) -> None:
+        """A request has been answered."""
         with self._lock:
             number = self.calls
         if self.dead or (self.mode == "killed-after" and number == self.k):
@@ -119,6 +130,42 @@ class Client:
         if threading.current_thread() is threading.main_thread():
             raise Killed
         raise KilledThread
+
+
+class Line:
+    """The boto3 clients of one cloud: to make them takes longer than most commands.
+
+    They call the front in this process; sockets have tests of their own.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        assert cloud.emulated is not None
+        self._client = Client()
+        self._made = Session(cloud.session._access, cloud.ledger)
+        events = self._made._boto._session
+        events.register("before-send", lambda **_: self._client.before())
+        cloud.emulated.clients.carry(events)
+        events.register("response-received", lambda **_: self._client.after())
+        for service in _SERVICES:
+            self._made.client(service)
+
+    def session(self, client: Client, ledger: FileLedger) -> Session:
+        """A session of its own for a process that begins now; earlier ones are over."""
+        self._client = client
+        session = Session(self._made._access, ledger)
+        session._clients = self._made._clients
+        self._made.calls = session.calls
+        return session
+
+
+def _line(cloud: Cloud) -> Line:
+    assert cloud.emulated is not None
+    if cloud.emulated not in _LINES:
+        _LINES[cloud.emulated] = Line(cloud)
+    return _LINES[cloud.emulated]
+
+
+_LINES: WeakKeyDictionary[Any, Line] = WeakKeyDictionary()
 
 
 class ScriptedHost:
@@ -194,22 +241,19 @@ def _anonymous(text: str) -> str:
     return _CHANCE.sub("#", text)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Command:
-    """A command of the product, what stands before it, and what counts as the same end.
+    """A command of the product, and what stands before it.
 
     Args:
-        name: `up`, `run` or `down`.
+        name: Of its cases.
+        does: `up`, `run` or `down`.
         before: Commands that went well before it.
     """
 
     name: str
+    does: str
     before: tuple[str, ...] = ()
-
-    def carry_out(self, cloud: Cloud, job: Path) -> None:
-        """As a user does who has only this command."""
-        for name in (*self.before, self.name):
-            perform(name, cloud, job)
 
 
 def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
@@ -219,6 +263,10 @@ def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
     elif name == "down":
         certificate = remove(cloud, OPTIONS, keep_data=False, report=silent)
         assert certificate.clean, certificate
+    elif name == "down --keep-data":
+        bucket = deploy(cloud, OPTIONS, silent).data_bucket
+        cloud.session.client("s3").put_object(Bucket=bucket, Key="kept", Body=b"1")
+        remove(cloud, OPTIONS, keep_data=True, report=silent)
     elif name == "launch":
         return start(prepare(job), cloud, OPTIONS, silent)
     else:
@@ -229,9 +277,10 @@ def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
 
 
 COMMANDS = (
-    Command("up"),
-    Command("run", ("up",)),
-    Command("down", ("up", "launch")),
+    Command("up", "up"),
+    Command("up-again", "up", ("up", "down --keep-data")),
+    Command("run", "run", ("up",)),
+    Command("down", "down", ("up", "launch")),
 )
 
 
@@ -297,11 +346,11 @@ class Bench:
         cloud = copies.cloud
         assert cloud.emulated is not None
         with suppress(Killed, KilledThread, FlybackError):
-            perform(case.command.name, Client(case.mode, case.k).enter(cloud), self.job)
+            perform(case.command.does, Client(case.mode, case.k).enter(cloud), self.job)
         cloud.emulated.faults.clear()
         cloud.clock.sleep(case.pause_s)
         try:
-            perform(case.command.name, Client().enter(cloud), self.job)
+            perform(case.command.does, Client().enter(cloud), self.job)
         except FlybackError as error:
             return f"{error}"
         found = self._end(cloud)
@@ -324,7 +373,7 @@ class Bench:
         if command.name not in self._ends:
             with self.cloud_after(*command.before) as cloud:
                 client = Client()
-                perform(command.name, client.enter(cloud), self.job)
+                perform(command.does, client.enter(cloud), self.job)
                 self._ends[command.name] = (client.calls, self._end(cloud))
         return self._ends[command.name]
 

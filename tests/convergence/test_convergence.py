@@ -9,7 +9,6 @@ import pytest
 
 
 @pytest.mark.proof
-@pytest.mark.unsettled
 @pytest.mark.timeout(3000)
 def test_proof_converge(bench: Any, sweep: Callable[[Sequence[Any]], list[Any]]) -> None:
     """`up`, `run` and `down`, cut off at each call in four ways, converge when run again."""
