@@ -107,14 +107,18 @@ def _of_identity(
     if not boundary:
         return identity, None
     managed = backend("iam", "global").managed_policies.get(boundary)
-    return identity, (_parsed(managed.document, boundary),) if managed else ()
+    return identity, (_parsed(_managed(managed), boundary),) if managed else ()
 
 
 def _documents(holder: Any) -> Iterator[tuple[str, str]]:
     for name, text in holder.policies.items():
         yield f"{holder.name}/{name}", text
     for policy in holder.managed_policies.values():
-        yield policy.name, policy.document
+        yield policy.name, _managed(policy)
+
+
+def _managed(policy: Any) -> str:
+    return str(next(item.document for item in policy.versions if item.is_default))
 
 
 def _of_resource(action: str, resource: str) -> tuple[Policy, ...]:
