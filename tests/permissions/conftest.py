@@ -19,16 +19,19 @@ from flyback.api.job import prepare
 from flyback.api.verbs import Options, deploy, remove, start
 from flyback.api.wiring import Cloud, start_rehearsal
 from flyback.audit.iam import Asked, Attached
-from flyback.errors import FlybackError
+from flyback.audit.iam.footprint import Place, deployer_policy
+from flyback.errors import FlybackError, ServiceError
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
 from flyback.store.s3 import S3Store
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-OPTIONS = Options(cloud="rehearsal")
-_DATA = f"flyback-data-{ACCOUNT}-{REGION}"
-_OUTPUTS = f"flyback-outputs-{ACCOUNT}-{REGION}"
+NAME = "trial"  # not the default, so that names which follow from it show
+PLACE = Place(name=NAME, account=ACCOUNT, region=REGION)
+OPTIONS = Options(cloud="rehearsal", name=NAME)
+_DATA = f"{NAME}-data-{ACCOUNT}-{REGION}"
+_OUTPUTS = f"{NAME}-outputs-{ACCOUNT}-{REGION}"
 
 # A job that takes what jobs can take: files sent along, data of one's own, secrets.
 _JOB = {
@@ -194,10 +197,10 @@ def record_scope(recorder: Recorder, role: str, instance: str) -> None:
             logGroupName="/aws/lambda/theirs", logStreamName="s"
         ),
         "make a log group": lambda: recorder.as_role(role, "logs").create_log_group(
-            logGroupName="/flyback/flyback/more"
+            logGroupName=f"/flyback/{NAME}/more"
         ),
         "delete the stack": lambda: recorder.as_role(role, "cloudformation").delete_stack(
-            StackName="flyback-core"
+            StackName=f"{NAME}-core"
         ),
     }
     for name, call in attempts.items():
@@ -222,30 +225,47 @@ def record_plain_http(recorder: Recorder) -> None:
     recorder.emulated.judge.secure = True
 
 
+def record_single_calls(recorder: Recorder, instance: str) -> None:
+    """The product's calls that no run above makes: another `up`, a stop, logs, quotas."""
+    session = recorder.cloud.session
+    with recorder.scenario("up again, with another tag"):
+        deploy(recorder.cloud, OPTIONS, silent)
+        deploy(recorder.cloud, dataclasses.replace(OPTIONS, tags={"Owner": "me"}), silent)
+    with recorder.scenario("stop, logs, quotas"):
+        session.ec2.terminate([instance])
+        session.logs.page(f"/flyback/{NAME}/runs", "ec2-x")
+        session.quotas.open_request("L-3819A6DF")
+        with suppress(ServiceError):
+            session.cloudformation.continue_rollback(f"{NAME}-core")
+
+
 @pytest.fixture(scope="session")
-def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> Iterator[Evidence]:
+def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> Evidence:
     """Every scenario, once."""
     home = tmp_path_factory.mktemp("evidence")
     (home / "images").symlink_to(machine_images)
     evidence = Evidence()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLYBACK_HOME", str(home))
-        cloud = start_rehearsal(home / "cloud", region=REGION)
+        cloud = start_rehearsal(home / "cloud", region=REGION, policy=deployer_policy(PLACE))
         assert cloud.emulated is not None
         try:
             recorder = Recorder(cloud, evidence)
             with recorder.scenario("up"):
                 deploy(cloud, OPTIONS, silent)
-            evidence.policies = cloud.emulated.judge.attached()
-            role = next(item.holder for item in evidence.policies if item.name == "trust")
+            evidence.policies = tuple(
+                item for item in cloud.emulated.judge.attached() if ":user/" not in item.holder
+            )
+            role = next(item.holder for item in evidence.policies if item.kind == "trust")
             record_job(recorder, home / "job")
             described = cloud.emulated.clients("ec2", REGION).describe_instances()
             instance = described["Reservations"][0]["Instances"][0]["InstanceId"]
             record_failed_upload(recorder, role, home)
             record_scope(recorder, role, instance)
             record_plain_http(recorder)
+            record_single_calls(recorder, instance)
             with recorder.scenario("down"):
                 remove(cloud, OPTIONS, keep_data=False, report=silent)
         finally:
             cloud.emulated.stop()
-    yield evidence
+    return evidence

@@ -6,7 +6,8 @@ is real or rehearsed outside `wiring`, which alone decides.
 
 from __future__ import annotations
 
-from flyback.api.checkup import Finding, doctor
+from flyback.api.auditing import Footprint, PrincipalUse, footprint, read_policy
+from flyback.api.checkup import Finding, doctor, own_policy
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
@@ -15,16 +16,21 @@ from flyback.api.verbs import NetworkChoice, Options, down, plan, run, serve, st
 __all__ = [
     "Finding",
     "NetworkChoice",
+    "Footprint",
     "Options",
+    "PrincipalUse",
     "Rehearsal",
     "Run",
     "Setting",
     "Standing",
     "doctor",
     "down",
+    "footprint",
     "open_collected",
     "open_run",
+    "own_policy",
     "plan",
+    "read_policy",
     "rehearse",
     "run",
     "run_ids",

@@ -106,7 +106,14 @@ def open_cloud(name: CloudName, *, region: str | None = None, profile: str | Non
     return _emulated(chosen, clock, local_home() / "rehearsal", None)
 
 
-def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float = 1.0) -> Cloud:
+def start_rehearsal(
+    folder: Path,
+    *,
+    region: str,
+    seed: int = 0,
+    factor: float = 1.0,
+    policy: Mapping[str, Any] | None = None,
+) -> Cloud:
     """Start an emulated cloud in this process; close it with `cloud.emulated.stop()`.
 
     Args:
@@ -114,6 +121,7 @@ def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float =
         region: The emulated account's.
         seed: Of everything that chance decides.
         factor: Simulated seconds per measured second of a workload.
+        policy: What the client may do, as a policy document; None: everything.
 
     Raises:
         MissingExtraError: the rehearsal extra is not installed.
@@ -124,6 +132,7 @@ def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float =
     except ImportError as error:
         raise _missing(error) from error
     emulated = RehearsalCloud(folder, region=region, seed=seed, factor=factor)
+    emulated.policy = policy
     emulated.start()
     client = emulated.clock.participant("client")
     client.join()

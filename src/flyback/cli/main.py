@@ -28,6 +28,7 @@ VERBS = {
     "collect": "Bring a run's files home, with receipt and certificate.",
     "results": "Show a run's results, receipt and certificate.",
     "down": "Remove flyback from the account and prove that nothing is left.",
+    "audit": "Check what is granted, and what is used of it.",
     "rehearsal": "Serve an emulated cloud to any AWS client.",
 }
 

@@ -14,7 +14,7 @@ from flyback.rehearsal.clock import VirtualClock
 from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
 from flyback.rehearsal.front import Front, Middleware
 from flyback.rehearsal.iam import Judge
-from flyback.rehearsal.identities import ROOT, Identities
+from flyback.rehearsal.identities import ROOT, Identities, Signer, deployer
 from flyback.rehearsal.inventory import take_inventory
 from flyback.rehearsal.market import (
     Conditions,
@@ -71,9 +71,12 @@ class RehearsalCloud:
 
     Attributes:
         conditions: How its market behaves; to be set before `start`.
+        policy: What the client may do, as a policy document, to be set before `start`; None makes
+            it the root user.
         clock: The simulated time.
         journal: Every request.
         judge: Every question to IAM, and its answer.
+        client: Whose keys `environment` holds.
         faults: Failures to act out.
         capacity: Which machines are refused by name, on top of the market.
         market: Which machines are to be had otherwise, and for how much.
@@ -92,6 +95,7 @@ class RehearsalCloud:
     clock: VirtualClock
     journal: Journal
     judge: Judge
+    client: Signer
     faults: Faults
     capacity: Capacity
     market: SpotMarket
@@ -121,6 +125,8 @@ class RehearsalCloud:
         self._start = start
         self._factor = factor
         self._served = served or Served()
+        self.policy: Mapping[str, Any] | None = None
+        self.client = ROOT
         self.conditions = Conditions()
         self._running: contextlib.ExitStack | None = None
 
@@ -157,11 +163,11 @@ class RehearsalCloud:
             running.close()
 
     def environment(self) -> dict[str, str]:
-        """Environment that points any AWS client at this cloud as the account's root user."""
+        """Environment that points any AWS client at this cloud as its client."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": ROOT.access_key,
-            "AWS_SECRET_ACCESS_KEY": ROOT.secret,
+            "AWS_ACCESS_KEY_ID": self.client.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.client.secret,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -211,6 +217,8 @@ class RehearsalCloud:
         self.endpoint = server.url
         self.clients = Clients(front.respond, server.url)
         stack.callback(self.clients.close)
+        if self.policy is not None:
+            self.client = deployer(self.clients("iam", self.region, "rehearsal"), self.policy)
         self._attach_machines(stack)
 
     def _open_market(self) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from flyback.errors import ServiceError
 from flyback.rehearsal.cloud import RehearsalCloud
-from flyback.rehearsal.identities import ROOT
 from flyback.rehearsal.middleware.faults import Fault
 from flyback.spec.clock import Clock
 
@@ -111,7 +110,7 @@ def arm(cloud: RehearsalCloud, kind: str, wanted: Mapping[str, Any]) -> None:
             service="*",
             operation="*",
             via="",
-            principal=ROOT.principal,
+            principal=cloud.client.principal,
             code="ExpiredToken",
             message="The security token included in the request is expired",
             status=400,

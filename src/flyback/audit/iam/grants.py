@@ -38,8 +38,13 @@ class Grant:
     text: str
 
     def __str__(self) -> str:
+        return f"{self.policy.label}: {self.short}"
+
+    @property
+    def short(self) -> str:
+        """Without its policy's name."""
         statement = self.sid or str(self.statement)
-        return f"{self.policy.label}: {statement}: {'.'.join(self.path)}: {self.text}"
+        return f"{statement}: {'.'.join(self.path)}: {self.text}"
 
     def without(self) -> Attached | None:
         """The policy without it; None where nothing is left of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,7 +13,9 @@ from flyback.audit.iam.asked import TRUST_ACTIONS
 from flyback.audit.iam.document import Kind
 from flyback.rehearsal.moto_state import backend
 
-__all__ = ["attached", "described", "policies_for", "role_by_arn"]
+__all__ = ["Others", "attached", "described", "policies_for", "role_by_arn"]
+
+Others = Mapping[str, Callable[[str], Mapping[str, Any] | None]]
 
 
 def described(principal: str, session: Any) -> Principal:
@@ -37,8 +39,17 @@ def described(principal: str, session: Any) -> Principal:
     return Principal.from_arn(principal, tags=tags, user_id=str(user.id))
 
 
-def policies_for(principal: Principal, session: Any, action: str, resource: str) -> Policies:
+def policies_for(
+    principal: Principal, session: Any, action: str, resource: str, others: Others
+) -> Policies:
     """Every policy that concerns a question.
+
+    Args:
+        principal: Who asks.
+        session: moto's AssumedRole where it is one's session; else None.
+        action: As IAM names it.
+        resource: ARN, or `*`.
+        others: Service → ARN → policy of a resource that is not among moto's.
 
     Raises:
         PolicyError: a policy of the account is malformed.
@@ -48,7 +59,7 @@ def policies_for(principal: Principal, session: Any, action: str, resource: str)
     session_policy = getattr(session, "policy", None)
     return Policies(
         identity=identity,
-        resource=_of_resource(action, resource),
+        resource=_of_resource(action, resource, others),
         boundary=boundary,
         session=(_parsed(session_policy, "session policy"),) if session_policy else None,
         needs="resource" if trusting else "either",
@@ -107,17 +118,21 @@ def _of_identity(
     if not boundary:
         return identity, None
     managed = backend("iam", "global").managed_policies.get(boundary)
-    return identity, (_parsed(managed.document, boundary),) if managed else ()
+    return identity, (_parsed(_managed(managed), boundary),) if managed else ()
 
 
 def _documents(holder: Any) -> Iterator[tuple[str, str]]:
     for name, text in holder.policies.items():
         yield f"{holder.name}/{name}", text
     for policy in holder.managed_policies.values():
-        yield policy.name, policy.document
+        yield policy.name, _managed(policy)
 
 
-def _of_resource(action: str, resource: str) -> tuple[Policy, ...]:
+def _managed(policy: Any) -> str:
+    return str(next(item.document for item in policy.versions if item.is_default))
+
+
+def _of_resource(action: str, resource: str, others: Others) -> tuple[Policy, ...]:
     """The policy of a resource; services whose resources have none here give none."""
     service = resource.split(":")[2] if resource.startswith("arn:") else ""
     if service == "iam" and action.lower() in TRUST_ACTIONS:
@@ -128,22 +143,8 @@ def _of_resource(action: str, resource: str) -> tuple[Policy, ...]:
         bucket = backend("s3", "global").buckets.get(resource.split(":")[5].partition("/")[0])
         text = bucket.policy if bucket is not None else None
         return (_parsed(text.decode(), f"{bucket.name}'s policy", "resource"),) if text else ()
-    if service == "lambda":
-        return _of_function(resource)
-    return ()
-
-
-def _of_function(resource: str) -> tuple[Policy, ...]:
-    region, name = resource.split(":")[3], resource.split(":")[6]
-    function = backend("lambda", region).get_function(name)
-    statements = [
-        {key: value for key, value in item.items() if key != "RevisionId"}
-        for item in getattr(function.policy, "statements", ())
-    ]
-    if not statements:
-        return ()
-    document = {"Version": "2012-10-17", "Statement": statements}
-    return (_parsed(json.dumps(document), resource, "resource"),)
+    held = others[service](resource) if service in others else None
+    return (_parsed(held, resource, "resource"),) if held else ()
 
 
 def _user(arn: str) -> Any:

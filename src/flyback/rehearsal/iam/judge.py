@@ -48,6 +48,7 @@ class Judge:
 
     Attributes:
         secure: Whether clients are taken to speak TLS (`aws:SecureTransport`).
+        resource_policies: Service → ARN → the policy of a resource that our own parts keep.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -57,6 +58,7 @@ class Judge:
         self._stack_caller: Signer | None = None
         # Clients of the real AWS speak TLS; only the loopback port here does not.
         self.secure = True
+        self.resource_policies: dict[str, Callable[[str], Mapping[str, Any] | None]] = {}
 
     def asked(self, *, after: int = 0) -> tuple[Asked, ...]:
         """Every question, in order of the requests.
@@ -117,7 +119,9 @@ class Judge:
                 self._decide(call, principal, session, _with(need, extra))
 
     def _decide(self, call: Call, principal: Principal, session: Any, need: Need) -> None:
-        policies = policies_for(principal, session, need.action, need.resource)
+        policies = policies_for(
+            principal, session, need.action, need.resource, self.resource_policies
+        )
         request = Request(
             principal=principal,
             action=need.action,
