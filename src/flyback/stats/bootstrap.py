@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from flyback.stats.serial import lag1_rank_correlation
 
-__all__ = ["RESAMPLES", "block_length", "interval_of", "median", "resampled"]
+__all__ = ["RESAMPLES", "block_length", "interval_of", "median", "midmean", "resampled"]
 
 RESAMPLES = 1000
 """Replicates: 5 lie beyond each end of a 99 % interval."""
@@ -36,6 +36,22 @@ def median(values: Sequence[float]) -> float:
     if len(ordered) % 2:
         return float(ordered[half])
     return (ordered[half - 1] + ordered[half]) / 2
+
+
+def midmean(values: Sequence[float]) -> float:
+    """Mean of the middle half: a quarter of the values on each side decides nothing.
+
+    Nearly as steady as a mean where values are well behaved, and as deaf to spikes as a median.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not values:
+        raise ValueError("no values, no mean")
+    ordered = sorted(values)
+    cut = len(ordered) // 4
+    middle = ordered[cut : len(ordered) - cut]
+    return math.fsum(middle) / len(middle)
 
 
 def block_length(series: Sequence[float]) -> int:

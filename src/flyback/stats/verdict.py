@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, pstdev
 from typing import Literal
 
-from flyback.stats.bootstrap import interval_of, median, resampled
+from flyback.stats.bootstrap import interval_of, median, midmean, resampled
 from flyback.stats.quantiles import CONFIDENCE
 
 __all__ = ["LEAST_EFFECT", "Ratio", "Verdict", "judge", "paired", "unpaired"]
@@ -24,7 +24,7 @@ LEAST_EFFECT = 0.03
 
 _MOST = 1000  # values that are resampled; more samples are joined to medians of neighbours
 Verdict = Literal["faster", "slower", "same", "undecided"]
-_FEWEST = 8  # rounds; an interval of fewer says nothing
+_FEWEST = 8  # pairs; an interval of fewer says nothing
 _SEVERAL = 3
 
 
@@ -33,12 +33,12 @@ class Ratio:
     """How long B takes, in units of A.
 
     Args:
-        value: Median ratio; 1.05 is 5 % slower.
+        value: Ratio of medians; 1.05 is 5 % slower.
         low: Lower end of the interval.
         high: Upper end.
         p_changed: Probability of a change seen as large if the true one is not beyond the least
             effect (normal approximation to the bootstrap).
-        rounds: Paired rounds, or samples of the smaller side.
+        rounds: Pairs, or samples of the smaller side.
         verdict: Of B against A.
         least_effect: Of the verdict.
         paired: Whether A and B were measured in turns.
@@ -72,20 +72,20 @@ def paired(
     """Compare two sides that were measured in turns.
 
     Args:
-        rounds: Process restart → one (A, B) pair of medians per round, in order.
+        rounds: Process restart → one (A, B) pair of medians for each layout in memory, in order.
         least_effect: See `judge`.
 
     Raises:
         ValueError: there are no rounds.
     """
     series = [[math.log(b / a) for a, b in pairs] for pairs in rounds.values() if pairs]
-    replicates = resampled(series)
-    value = median([x for each in series for x in each])
+    replicates = resampled(series, midmean)
+    value = midmean([x for each in series for x in each])
     low, high = interval_of(replicates, CONFIDENCE)
     # One process alone may lie unluckily in memory: what leaving it out would change widens.
     if len(series) >= _SEVERAL:
         without = [
-            median([x for j, each in enumerate(series) for x in each if j != i])
+            midmean([x for j, each in enumerate(series) for x in each if j != i])
             for i in range(len(series))
         ]
         low, high = min(low, *without), max(high, *without)

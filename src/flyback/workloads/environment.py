@@ -9,15 +9,15 @@ import platform
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cpu_model", "describe_environment", "source_sha256"]
+__all__ = ["THREADS", "cpu_model", "describe_environment", "source_sha256"]
 
 _PACKAGES = ("flyback", "numpy", "scipy", "soundfile")
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
+THREADS = (
+    "OMP_NUMTHREADS",
+    "OPENBLAS_NUMTHREADS",
+    "MKL_NUMTHREADS",
+    "NUMEXPR_NUMTHREADS",
+    "VECLIB_MAXIMUMTHREADS",
 )
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -34,7 +34,7 @@ def describe_environment() -> dict[str, Any]:
         "affinity": _affinity(),
         "load1": round(os.getloadavg()[0], 2),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "threads": {name: os.environ.get(name) for name in _THREADS},
+        "threads": {name: os.environ.get(name) for name in THREADS},
         "git_sha": _git_sha(_PACKAGE.parents[1]),
     }
 

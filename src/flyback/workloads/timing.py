@@ -128,8 +128,7 @@ class Timing:
         while len(seen) < _WARM_FACTOR * max(least, _WINDOW):
             self.stop.check("warming up")
             start = self.timer()
-            for _ in run():
-                seen.append(self.timer() - start)
+            seen.extend(self.timer() - start for _ in run())
             if len(seen) % _WINDOW == 0 and is_settled(seen, _WINDOW):
                 break
         self.warmed += len(seen)
