@@ -6,7 +6,9 @@ is real or rehearsed outside `wiring`, which alone decides.
 
 from __future__ import annotations
 
+from flyback.api.benching import bench, prepare_bench
 from flyback.api.checkup import Finding, doctor
+from flyback.api.comparing import compare
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
@@ -19,11 +21,14 @@ __all__ = [
     "Run",
     "Setting",
     "Standing",
+    "bench",
+    "compare",
     "doctor",
     "down",
     "open_collected",
     "open_run",
     "plan",
+    "prepare_bench",
     "rehearse",
     "run",
     "run_ids",

@@ -60,7 +60,7 @@ def block_length(series: Sequence[float]) -> int:
     if n < 2 * _SHARE:
         return 1
     correlation = lag1_rank_correlation(series) or 0.0
-    length = round(n ** (1 / 3)) * (2 if correlation > _CORRELATED else 1)
+    length = round(math.cbrt(n)) * (2 if correlation > _CORRELATED else 1)
     return max(1, min(length, n // _SHARE))
 
 

@@ -65,6 +65,7 @@ def _run(options: argparse.Namespace, stop: Stop) -> int:
         report=_say,
         started_ns=_STARTED_NS,
         ceilings=_ceilings,
+        control=True,
     )
     result = measure(declaration, workload, parameters, setting)
     _say("\n".join(render(result)))

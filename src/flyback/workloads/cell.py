@@ -14,6 +14,7 @@ from typing import Any
 
 from flyback.spec.clock import Clock, SystemClock
 from flyback.workloads.accuracy import Gate
+from flyback.workloads.control import control_call
 from flyback.workloads.declaration import Declaration
 from flyback.workloads.health import DeviceMonitor, Watch
 from flyback.workloads.parameters import Parameters
@@ -24,6 +25,7 @@ from flyback.workloads.workload import Comparison, Workload
 __all__ = ["Cell", "Setting"]
 
 _PADS = 6
+_CONTROLS = 5  # a millisecond between two blocks
 _FACTOR = 4  # most samples, in units of the fewest
 
 
@@ -40,6 +42,7 @@ class Setting:
         started_ns: `time.perf_counter_ns` when the process began its work; None: when the cell is
             opened.
         ceilings: Gives the machine's limits; None leaves the record's `roofline` empty.
+        control: Whether to time the calibration cell between the blocks.
         monitor: Begins to watch the device that computes; None where there is nothing to watch.
     """
 
@@ -50,6 +53,7 @@ class Setting:
     report: Callable[[str], None] = lambda _: None
     started_ns: int | None = None
     ceilings: Callable[[], dict[str, Any]] | None = None
+    control: bool = False
     monitor: Callable[[], DeviceMonitor | None] = lambda: None
 
 
@@ -138,15 +142,31 @@ class Cell:
     def sample(self) -> None:
         """Take samples until the stop rule is met."""
         samples = self.prepared.samples
+        between = self._control() if self.setting.control else lambda: None
+        between()
         limits = Limits(samples=samples, most=self.prepared.most_samples or _FACTOR * samples)
         self.stop_reason = self.timing.sample(
             self.workload.run,
             limits,
             lambda n: self.setting.report(f"timing: {n} of {samples} samples"),
+            between,
         )
         taken = len(self.timing.latencies)
         if taken > samples:
             self.setting.report(f"timing: {taken} samples in the end: {self.stop_reason}")
+
+    def _control(self) -> Callable[[], None]:
+        """Times the calibration cell a few times; what it took says what the machine did."""
+        call, timer, control_ns = control_call(), self.setting.timer, self.timing.control_ns
+
+        def between() -> None:
+            call()
+            for _ in range(_CONTROLS):
+                start = timer()
+                call()
+                control_ns.append(timer() - start)
+
+        return between
 
     def check_again(self) -> bool:
         """The last timed result, and inputs that no call has seen; whether both are right."""

@@ -129,7 +129,8 @@ class _Events:
     def stop(self) -> int:
         self._end.record()
         self._end.synchronize()
-        return round(self._begin.elapsed_time(self._end) * 1e6)
+        milliseconds: float = self._begin.elapsed_time(self._end)
+        return round(milliseconds * 1e6)
 
 
 def open_device(kind: str, seed: int = 0) -> Device:

@@ -10,10 +10,11 @@ from typing import Any
 
 from flyback.spec.codec import encode
 from flyback.spec.result import Result
-from flyback.stats.quantiles import CONFIDENCE, summarize
+from flyback.stats.quantiles import CONFIDENCE, percentile, summarize
 from flyback.stats.serial import lag1_rank_correlation
 from flyback.stats.stationarity import drift
 from flyback.workloads.cell import Cell
+from flyback.workloads.control import CONTROL_VERSION
 from flyback.workloads.environment import cpu_model, describe_environment, source_sha256
 from flyback.workloads.fingerprint import fingerprint
 from flyback.workloads.roofline import SUSPECT, roofline
@@ -116,6 +117,7 @@ def _method(cell: Cell) -> dict[str, Any]:
         "inner": timing.inner,
         "stop_reason": cell.stop_reason,
         "blocks": len(timing.starts),
+        "control": _control(timing),
         "settle_n": SETTLE,
         "gc": "disabled",
         "cold": {name: round(value, 6) for name, value in cell.cold.items()},
@@ -128,6 +130,13 @@ def _method(cell: Cell) -> dict[str, Any]:
         "wall_ns": timing.wall_ns,
         "cpu_ns": timing.cpu_ns,
     }
+
+
+def _control(timing: Timing) -> dict[str, Any] | None:
+    if not timing.control_ns:
+        return None
+    ordered = sorted(timing.control_ns)
+    return {"version": CONTROL_VERSION, "n": len(ordered), "p50_ns": percentile(ordered, 500)}
 
 
 def _stream(stream: Stream, work: Work, timing: Timing, latency: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def save(
     np.savez_compressed(
         buffer,
         allow_pickle=False,
-        **{ARRAY: latencies, "block_start": np.array(timing.starts, np.int64), **_device(timing)},
+        **{ARRAY: latencies, "block_start": np.array(timing.starts, np.int64), **_beside(timing)},
     )
     data = buffer.getvalue()
     sha256 = hashlib.sha256(data).hexdigest()
@@ -51,7 +51,6 @@ def save(
     return {"n": len(latencies), "sha256": sha256, "file": file, "array": ARRAY, "unit": "ns"}
 
 
-def _device(timing: Timing) -> dict[str, Any]:
-    if not timing.device_ns:
-        return {}
-    return {"device_ns": np.frombuffer(timing.device_ns, dtype=np.int64)}
+def _beside(timing: Timing) -> dict[str, Any]:
+    found = {"device_ns": timing.device_ns, "control_ns": timing.control_ns}
+    return {name: np.frombuffer(values, np.int64) for name, values in found.items() if values}

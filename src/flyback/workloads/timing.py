@@ -87,6 +87,7 @@ class Timing:
     Attributes:
         latencies: One per result, from the start of its call, ns (int64).
         device_ns: One per call by the device's clock.
+        control_ns: Of the calibration cell, between the blocks.
         starts: Index of each block's first latency.
         wall_ns: From each block's first call to its last result, summed.
         cpu_ns: Processor time of this process in the same spans.
@@ -101,6 +102,7 @@ class Timing:
     device: DeviceClock | None = None
     latencies: array[int] = field(default_factory=lambda: array("q"))
     device_ns: array[int] = field(default_factory=lambda: array("q"))
+    control_ns: array[int] = field(default_factory=lambda: array("q"))
     starts: list[int] = field(default_factory=list)
     wall_ns: int = 0
     cpu_ns: int = 0
@@ -158,7 +160,11 @@ class Timing:
         stop.check(f"timing, after {len(latencies)} samples")
 
     def sample(
-        self, run: Callable[[], Iterator[Any]], limits: Limits, report: Callable[[int], None]
+        self,
+        run: Callable[[], Iterator[Any]],
+        limits: Limits,
+        report: Callable[[int], None],
+        between: Callable[[], None] = lambda: None,
     ) -> str:
         """Take samples until the median is known well enough; why it ended.
 
@@ -166,12 +172,14 @@ class Timing:
             run: One call.
             limits: When to end.
             report: Told how many samples there are, after each block.
+            between: Called after each block.
         """
         for number in range(BLOCKS):
             due = limits.samples * (number + 1) // BLOCKS - len(self.latencies)
             if due <= 0:  # fewer samples than blocks
                 continue
             self.block(run, due)
+            between()
             report(len(self.latencies))
         enough_ns = self.wall_ns + limits.seconds * 1e9
         while not is_precise(self.latencies):
@@ -180,6 +188,7 @@ class Timing:
             if self.wall_ns >= enough_ns:
                 return "most seconds"
             self.block(run, max(limits.samples // BLOCKS, 1))
+            between()
         return "median known to 1 %"
 
     def _plain(self, run: Callable[[], Iterator[Any]], target: int) -> None:
