@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyback.workloads.parameters import parameter
-from flyback.workloads.plugin import Params, Plugin
+from flyback.workloads.plugin import Plugin, PluginParams
 from flyback.workloads.workload import Work
 
 SIZE = 100_000
@@ -21,7 +21,7 @@ class Planted(Plugin):
     dtype = "uint8"
 
     @dataclass(frozen=True, kw_only=True)
-    class Params(Params):
+    class Params(PluginParams):
         """How much more there is to do."""
 
         slower: float = parameter(0.0, "share of additional work")

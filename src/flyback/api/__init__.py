@@ -6,7 +6,7 @@ is real or rehearsed outside `wiring`, which alone decides.
 
 from __future__ import annotations
 
-from flyback.api.benching import bench, prepare_bench
+from flyback.api.benching import bench, predict_bench, prepare_bench
 from flyback.api.checkup import Finding, doctor
 from flyback.api.comparing import compare
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
@@ -28,6 +28,7 @@ __all__ = [
     "open_collected",
     "open_run",
     "plan",
+    "predict_bench",
     "prepare_bench",
     "rehearse",
     "run",

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from flyback.spec.result import Result
     from flyback.workloads.bench import Benchmark
 
-__all__ = ["bench", "prepare_bench"]
+__all__ = ["bench", "predict_bench", "prepare_bench"]
 
 
 def prepare_bench(
     workload: str, overrides: Sequence[str] = (), *, preset: str | None = None, restarts: int = 3
 ) -> Benchmark:
-    """What `bench` would measure, and how much processor time it would take.
+    """What `bench` would measure.
 
     Args:
         workload: Its name.
@@ -44,6 +44,13 @@ def prepare_bench(
             )
         values[name] = [parse_words([f"{name}={part}"])[name] for part in text.split(",")]
     return prepare(workload, values, Schedule(restarts=restarts, adaptive=False))
+
+
+def predict_bench(benchmark: Benchmark) -> float:
+    """Processor time that a benchmark will take, minutes; starts each cell once to know."""
+    from flyback.workloads.bench import predicted
+
+    return predicted(benchmark)
 
 
 def bench(

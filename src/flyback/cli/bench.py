@@ -24,7 +24,7 @@ __all__ = ["command"]
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("bench"), help="Folder of the results."
 )
-@click.option("--dry-run", is_flag=True, help="Show cells and expected time; measure nothing.")
+@click.option("--dry-run", is_flag=True, help="Show cells and expected time: each is started once.")
 @click.option("--usd-per-hour", type=float, default=0.0, help="Price of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(  # click hands over each flag by name
@@ -48,16 +48,17 @@ def command(  # click hands over each flag by name
 
     chosen = preset_of(smoke=smoke, full=full, preset=preset)
     benchmark = api.prepare_bench(workload, overrides, preset=chosen, restarts=restarts)
-    usd = benchmark.cpu_minutes / 60 * usd_per_hour
     if dry_run:
+        minutes = api.predict_bench(benchmark)
+        usd = minutes / 60 * usd_per_hour
         if as_json:
-            document({**encode(benchmark), "usd": usd})
+            document({**encode(benchmark), "cpu_minutes": minutes, "usd": usd})
             return
         for cell in benchmark.cells:
             announce(" ".join([workload, *(f"{k}={v}" for k, v in cell.parameters.items())]))
         announce(
             f"{len(benchmark.cells)} cells, {benchmark.schedule.restarts} restarts: about "
-            f"{benchmark.cpu_minutes:.1f} CPU-minutes, ${usd:.4f}"
+            f"{minutes:.2f} CPU-minutes, ${usd:.4f}"
         )
         return
     rows = api.bench(benchmark, out, report=announce)

@@ -21,7 +21,7 @@ from flyback.spec.jsonlines import read_lines
 from flyback.spec.result import Result
 from flyback.stats.bootstrap import median
 from flyback.stats.holm import adjusted
-from flyback.stats.quantiles import CONFIDENCE
+from flyback.stats.quantiles import CONFIDENCE, summarize
 from flyback.stats.verdict import LEAST_EFFECT, Ratio, paired, unpaired
 
 __all__ = ["Measured", "compare", "open_results", "unlike"]
@@ -45,22 +45,24 @@ class Measured:
         """The samples of a row; None where it has none.
 
         Raises:
-            UserError: the file is missing or damaged.
+            UserError: the file is missing or damaged, or the row's figures are not those of all its
+                samples.
         """
         if result.samples is None:
             return None
         name = str(result.samples["file"])
         found = [folder / name for folder in self.folders if (folder / name).exists()]
-        return read_samples(
-            found[0] if found else self.folders[0] / name, result.samples.get("sha256")
-        )
+        path = found[0] if found else self.folders[0] / name
+        samples = read_samples(path, result.samples.get("sha256"))
+        _refuse_other_figures(result, samples["latency_ns"], path)
+        return samples
 
 
 def open_results(place: Path) -> Measured:
     """Results by their folder (of a run or of a benchmark) or by their file.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none, or two rows claim the same samples.
     """
     path = place / "results.jsonl" if place.is_dir() else place
     try:
@@ -71,6 +73,7 @@ def open_results(place: Path) -> Measured:
         ) from error
     except ValueError as error:
         raise UserError(f"{error}", where="results") from error
+    _refuse_shared_samples(rows, path)
     root = path.parent
     folders = (root / "samples", *sorted(root.glob("attempts/*/samples"), reverse=True), root)
     return Measured(path, tuple(rows), folders)
@@ -120,6 +123,32 @@ def unlike(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
         elif one != other:
             found.append(name)
     return found
+
+
+def _refuse_other_figures(result: Result, samples: Sequence[int], path: Path) -> None:
+    """A trimmed percentile, or another row's figures, cannot be had from the samples."""
+    stated, true = result.latency_ns or {}, summarize(samples)
+    for name in ("n", "min", "p50", "p99", "max"):
+        if stated.get(name) != true[name]:
+            raise UserError(
+                f"cell {result.cell} says {name} {stated.get(name)}, its samples say {true[name]}",
+                where=f"{path}",
+                remedy="figures are of all samples, none removed: measure again",
+            )
+
+
+def _refuse_shared_samples(rows: Sequence[Result], path: Path) -> None:
+    """One measurement under two names is a row that was copied."""
+    owners: dict[str, int] = {}
+    for row in rows:
+        sha256 = str((row.samples or {}).get("sha256") or row.id)
+        if sha256 in owners and row.samples is not None:
+            raise UserError(
+                f"cells {owners[sha256]} and {row.cell} claim the same samples",
+                where=f"{path}",
+                remedy="one of them was never measured: measure again",
+            )
+        owners[sha256] = row.cell
 
 
 def _by_key(measured: Measured) -> dict[str, Result]:

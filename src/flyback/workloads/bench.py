@@ -1,7 +1,7 @@
 """A benchmark on this machine: cells in turns, one record and one file of samples for each.
 
-`prepare` decides what will run and how long it will take; `bench` runs it and writes a folder like
-that of a run: `results.jsonl`, `samples/…`.
+`prepare` decides what will run, `predicted` asks how long it will take; `bench` runs it and writes
+a folder like that of a run: `results.jsonl`, `samples/…`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import io
 import itertools
+import resource
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,20 @@ from flyback.spec.jsonlines import append_line
 from flyback.spec.result import Result
 from flyback.stats.quantiles import summarize
 from flyback.workloads import registry
-from flyback.workloads.session import CONTROL, CellSpec, Measured, Schedule, Session
+from flyback.workloads.lanes import Lane, LaneError
+from flyback.workloads.session import (
+    CONTROL,
+    QUICK_NS,
+    CellSpec,
+    Measured,
+    Schedule,
+    Session,
+    turn_of,
+)
 from flyback.workloads.stopping import Stop
 
-__all__ = ["Benchmark", "bench", "prepare", "row_of"]
+__all__ = ["Benchmark", "bench", "predicted", "prepare", "row_of"]
 
-_START_S = 1.2  # processor time of one lane's interpreter, imports, set-up, gate and warm-up
 _GROUP = 6  # cells that take turns; more would let a round outlast the machine's mood
 
 
@@ -35,18 +44,16 @@ class Benchmark:
     Args:
         cells: In order; those of one group take turns.
         schedule: How long.
-        cpu_minutes: Expected processor time.
     """
 
     cells: tuple[CellSpec, ...]
     schedule: Schedule
-    cpu_minutes: float = field(default=0.0)
 
 
 def prepare(
     workload: str, values: Mapping[str, Sequence[Any]], schedule: Schedule | None = None
 ) -> Benchmark:
-    """Check every cell and predict its cost.
+    """Check every cell.
 
     Args:
         workload: Its name.
@@ -65,10 +72,38 @@ def prepare(
         varying = [name for name, each in values.items() if len(each) > 1]
         label = " ".join(f"{name}={parameters[name]}" for name in varying) or workload
         cells.append(CellSpec(workload=workload, parameters=parameters, label=label))
-    lanes = len(cells) + -(-len(cells) // (_GROUP - 1))  # and a control for each group
-    turns = schedule.layouts * schedule.rounds * 2 * schedule.turn_ns / 1e9
-    seconds = schedule.restarts * lanes * (_START_S + turns)
-    return Benchmark(cells=tuple(cells), schedule=schedule, cpu_minutes=seconds / 60)
+    return Benchmark(cells=tuple(cells), schedule=schedule)
+
+
+def predicted(benchmark: Benchmark) -> float:
+    """Processor time that it will take, minutes: each cell is started once and asked.
+
+    What a process costs until it is warm is what this one cost; turns cost what a sample took.
+    """
+    schedule, total = benchmark.schedule, 0.0
+    groups = list(_grouped(benchmark.cells))
+    for spec in (*benchmark.cells, *[CONTROL] * len(groups)):
+        before = _children_s()
+        lane = Lane(spec.workload, spec.parameters, spec.env)
+        try:
+            lane.open()
+            count, settle = turn_of(lane.typical_ns, schedule.turn_ns)
+            calls = 2 * schedule.layouts * schedule.rounds * (count + settle)
+            renewals = 0.0
+            if lane.setup_ns <= QUICK_NS:
+                renewals = (schedule.layouts - 1) * lane.setup_ns / 1e9
+            lane.finish()
+        except LaneError:
+            calls, renewals = 0, 0.0
+        lane.close()
+        each = _children_s() - before + renewals + calls * lane.typical_ns / 1e9
+        total += schedule.restarts * each
+    return total / 60
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def bench(

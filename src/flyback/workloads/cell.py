@@ -144,6 +144,10 @@ class Cell:
         samples = self.prepared.samples
         between = self._control() if self.setting.control else lambda: None
         between()
+        if self.prepared.period_ns is not None:
+            self.timing.paced(self.workload.run, samples, self.prepared.period_ns)
+            self.stop_reason = "as many arrivals as were asked for"
+            return
         limits = Limits(samples=samples, most=self.prepared.most_samples or _FACTOR * samples)
         self.stop_reason = self.timing.sample(
             self.workload.run,

@@ -11,7 +11,11 @@ from typing import Any
 
 __all__ = ["THREADS", "cpu_model", "describe_environment", "source_sha256"]
 
-_PACKAGES = ("flyback", "numpy", "scipy", "soundfile")
+_PACKAGES = (
+    *("flyback", "numpy", "scipy", "soundfile"),
+    *("mkl_fft", "numba", "opencv-python-headless", "pyFFTW", "torch"),
+)
+_ALWAYS = 4  # of them, null where they are missing
 THREADS = (
     "OMP_NUMTHREADS",
     "OPENBLAS_NUMTHREADS",
@@ -33,7 +37,7 @@ def describe_environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "affinity": _affinity(),
         "load1": round(os.getloadavg()[0], 2),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": _packages(),
         "threads": {name: os.environ.get(name) for name in THREADS},
         "git_sha": _git_sha(_PACKAGE.parents[1]),
     }
@@ -68,6 +72,16 @@ def source_sha256(module: str) -> str:
 def _affinity() -> list[int] | None:
     """Processors that this process may run on."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def _packages() -> dict[str, str | None]:
+    """Versions; those that most machines lack are named only where they are installed."""
+    found = {name: _version(name) for name in _PACKAGES}
+    return {
+        name: version
+        for number, (name, version) in enumerate(found.items())
+        if number < _ALWAYS or version is not None
+    }
 
 
 def _version(package: str) -> str | None:

@@ -24,6 +24,8 @@ from flyback.workloads.workload import Stream, Work
 
 __all__ = ["complete", "draft", "refused"]
 
+_CLOSED = "closed loop: the next call starts when the last one has ended"
+_OPEN = "open loop: each call is due at a fixed time, and its latency counts from then"
 _CORRELATED_MOST = 50_000  # ranks of more samples cost more than they tell
 
 
@@ -111,7 +113,8 @@ def _method(cell: Cell) -> dict[str, Any]:
         "clock": getattr(setting.timer, "__name__", type(setting.timer).__name__),
         "timer_overhead_ns": timer_overhead_ns(setting.timer),
         "latency": "from the start of the call to each result in host memory",
-        "schedule": "closed loop: the next call starts when the last one has ended",
+        "schedule": _CLOSED if prepared.period_ns is None else _OPEN,
+        "period_ns": prepared.period_ns,
         "warmup_n": max(timing.warmed, prepared.warmup),
         "warmup_settled": timing.settled,
         "inner": timing.inner,
@@ -159,6 +162,7 @@ def _stream(stream: Stream, work: Work, timing: Timing, latency: dict[str, Any])
         "frames_per_sample": work.items,
         "signal_ns": round(signal_ns),
         "misses": misses,
+        "backlog_max": timing.backlog_max,
         "margin_mean": float(signal_ns / timing.wall_ns) if timing.wall_ns else None,
         "margin_p50": margin(latency["p50"]),
         "margin_p99": margin(latency["p99"]),

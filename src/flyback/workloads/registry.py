@@ -34,7 +34,13 @@ __all__ = [
 
 GROUP = "flyback.workloads"
 _OWN = {
+    "bandwidth": "flyback.workloads.bandwidth:Bandwidth",
+    "boot": "flyback.workloads.boot:Boot",
+    "disk": "flyback.workloads.disk:Disk",
+    "image": "flyback.workloads.image:Image",
+    "matmul": "flyback.workloads.matmul:Matmul",
     "spectral": "flyback.workloads.spectral.declaration:DECLARATION",
+    "transformer": "flyback.workloads.transformer:Transformer",
 }
 
 

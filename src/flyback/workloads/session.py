@@ -21,10 +21,20 @@ from flyback.stats.verdict import LEAST_EFFECT, Ratio, paired
 from flyback.workloads.lanes import Lane, LaneError
 from flyback.workloads.stopping import Stop
 
-__all__ = ["CONTROL", "CellSpec", "Measured", "Schedule", "Session", "ratio_between"]
+__all__ = [
+    "CONTROL",
+    "QUICK_NS",
+    "CellSpec",
+    "Measured",
+    "Schedule",
+    "Session",
+    "ratio_between",
+    "turn_of",
+]
 
 _MOST_A_TURN = 50
-_QUICK_NS = 200_000_000  # a set-up that takes longer is done once per restart
+QUICK_NS = 200_000_000
+"""A set-up that takes longer is done once per restart, ns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +182,7 @@ class Session:
 
     def _renew(self, lanes: Sequence[tuple[Measured, Lane]]) -> None:
         for _, lane in self._rng.sample(list(lanes), len(lanes)):
-            if lane.setup_ns <= _QUICK_NS:
+            if lane.setup_ns <= QUICK_NS:
                 lane.renew(self._rng.randrange(1 << 30))
 
     def _round(self, turns: Sequence[_Turns]) -> None:
@@ -181,14 +191,19 @@ class Session:
             each.take()
 
 
+def turn_of(typical_ns: int, turn_ns: int) -> tuple[int, int]:
+    """Samples of a turn, and calls before them that are not timed."""
+    count = max(1, min(_MOST_A_TURN, turn_ns // max(typical_ns, 1)))
+    return count, 2 if count > 1 else 0
+
+
 class _Turns:
     """How one cell takes its turns."""
 
     def __init__(self, cell: Measured, lane: Lane, turn_ns: int) -> None:
         self._cell = cell
         self._lane = lane
-        self._count = max(1, min(_MOST_A_TURN, turn_ns // max(lane.typical_ns, 1)))
-        self._settle = 2 if self._count > 1 else 0
+        self._count, self._settle = turn_of(lane.typical_ns, turn_ns)
 
     def take(self) -> None:
         """One turn; its samples belong to the latest layout of the latest restart."""

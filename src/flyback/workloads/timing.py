@@ -92,6 +92,7 @@ class Timing:
         wall_ns: From each block's first call to its last result, summed.
         cpu_ns: Processor time of this process in the same spans.
         last: The last result.
+        backlog_max: Most arrivals that waited behind the one that was worked on (open loop).
         warmed: Results computed before anything was kept.
         settled: Whether the warm-up reached one level; None where nobody looked.
     """
@@ -107,6 +108,7 @@ class Timing:
     wall_ns: int = 0
     cpu_ns: int = 0
     last: Any = None
+    backlog_max: int = 0
     warmed: int = 0
     settled: bool | None = None
 
@@ -190,6 +192,38 @@ class Timing:
             self.block(run, max(limits.samples // BLOCKS, 1))
             between()
         return "median known to 1 %"
+
+    def paced(self, run: Callable[[], Iterator[Any]], count: int, period_ns: int) -> None:
+        """Open loop: call k is due at k periods, and its latency counts from then.
+
+        A call that comes late because the one before it was slow has waited, and its latency says
+        so; none is dropped. Between two calls the processor spins: a sleep would add its own.
+
+        Args:
+            run: One call.
+            count: Results to keep, at least.
+            period_ns: Time between two arrivals.
+        """
+        timer, keep, stop = self.timer, self.latencies.append, self.stop
+        self.starts.append(len(self.latencies))
+        gc.collect()
+        gc.disable()
+        try:
+            cpu, begin = time.process_time_ns(), timer()
+            for number in itertools.count():
+                if len(self.latencies) >= count or stop.requested:
+                    break
+                due = begin + number * period_ns
+                while (now := timer()) < due:
+                    pass
+                self.backlog_max = max(self.backlog_max, (now - due) // period_ns)
+                for self.last in run():
+                    keep(timer() - due)
+            self.wall_ns += timer() - begin
+            self.cpu_ns += time.process_time_ns() - cpu
+        finally:
+            gc.enable()
+        stop.check(f"timing, after {len(self.latencies)} samples")
 
     def _plain(self, run: Callable[[], Iterator[Any]], target: int) -> None:
         """The loop with nothing in it that a call could do without."""

@@ -78,6 +78,7 @@ class Prepared:
         stream: Rate of the signal, for workloads that have one.
         method: What else a reader must know to repeat the measurement.
         device: `kind` and `name` of what computes; None is this machine's processor.
+        period_ns: Time between two arrivals of an open loop; None calls again as soon as it can.
         most_samples: Where sampling ends at the latest; None: four times `samples`.
     """
 
@@ -90,6 +91,7 @@ class Prepared:
     stream: Stream | None = None
     method: Mapping[str, Any] = field(default_factory=dict)
     device: Mapping[str, Any] | None = None
+    period_ns: int | None = None
     most_samples: int | None = None
 
 
