@@ -119,9 +119,14 @@ class Image(Plugin):
         import numpy as np
 
         kernel, border = self.kernel.astype(np.float32), cv2.BORDER_REFLECT_101
-        return lambda: np.stack(
-            [cv2.sepFilter2D(x, -1, kernel, kernel, borderType=border) for x in self.images]
-        )
+
+        def call() -> Any:
+            result = np.empty_like(self.images)
+            for x, y in zip(self.images, result, strict=True):
+                cv2.sepFilter2D(x, -1, kernel, kernel, dst=y, borderType=border)
+            return result
+
+        return call
 
     def _blur_scipy(self) -> Any:
         from scipy.ndimage import correlate1d

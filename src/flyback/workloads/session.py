@@ -71,10 +71,10 @@ class Schedule:
         layouts: Times per restart that a cell is set up anew, elsewhere in memory.
         rounds: Per layout.
         turn_ns: A turn takes about so long.
-        seconds: No restart begins later.
+        seconds: No layout begins later, where adaptive.
         seed: Of the order.
         least_effect: Of the verdict that ends it early.
-        adaptive: Whether undecided comparisons go on.
+        adaptive: Whether undecided comparisons go on, and decided ones end.
     """
 
     restarts: int = 3
@@ -133,24 +133,27 @@ class Session:
         self._schedule = schedule
         self._stop = stop or Stop()
         self._report = report
+        self._began = time.perf_counter()
         self._rng = random.Random(schedule.seed)  # noqa: S311  # an order, not a secret
 
     def run(self) -> list[Measured]:
         """Measure until every comparison with the first cell is decided, or time is up."""
         schedule = self._schedule
-        began = time.perf_counter()
+        self._began = time.perf_counter()
         for restart in range(schedule.most_restarts):
-            if restart >= schedule.restarts and (
-                not schedule.adaptive
-                or self._decided()
-                or time.perf_counter() - began > schedule.seconds
-            ):
+            if restart >= schedule.restarts and (not schedule.adaptive or self._decided()):
+                break
+            if self._is_late():
                 break
             self._report(f"restart {restart + 1}")
             self._restart(restart)
             if all(cell.status != "ok" for cell in self.measured):
                 break
         return self.measured
+
+    def _is_late(self) -> bool:
+        schedule = self._schedule
+        return schedule.adaptive and time.perf_counter() - self._began > schedule.seconds
 
     def _decided(self) -> bool:
         first, *others = self.measured
@@ -168,6 +171,8 @@ class Session:
                 cell.layouts[restart] = []
             for layout in range(schedule.layouts):
                 self._stop.check("taking turns")
+                if self._is_late():
+                    break
                 if layout:
                     self._renew(lanes)
                 for cell, _ in lanes:
