@@ -170,5 +170,5 @@ def test_the_environment_is_recorded(capsys: pytest.CaptureFixture[str]) -> None
     env = document["env"]
     assert env["python"] == ".".join(map(str, sys.version_info[:3]))
     assert env["cores"] >= 1
-    assert set(env["packages"]) == {"flyback", "numpy", "scipy", "soundfile"}
+    assert set(env["packages"]) >= {"flyback", "numpy", "scipy", "soundfile"}
     assert env["git_sha"] is None or len(env["git_sha"]) == 40

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from flyback.errors import MissingExtraError
 from flyback.workloads.spectral.fused import plan_mkl, plan_pyfftw
 
-__all__ = ["ENGINES", "Engine", "Transform", "choose"]
+__all__ = ["ENGINES", "Engine", "Transform", "choose", "installed"]
 
 Array = npt.NDArray[Any]
 Transform = Callable[[Array], Array]
@@ -89,9 +89,10 @@ def _scipy(window: Array, output: str) -> Transform:
 
 ENGINES: dict[str, Engine] = {
     # Fastest first. One frame of 2 x 4096 in float32 on one core of a 2.1 GHz Xeon:
-    # FFTW 11 us, MKL 13 us, SciPy 1.17 40 us, NumPy 2.4 51 us.
-    "pyfftw": Engine(package="pyfftw", plan=plan_pyfftw),
+    # MKL 12 us, FFTW 11 to 18 us (plans are measured, so a busy machine spoils them), SciPy 1.17
+    # 40 us, NumPy 2.4 51 us.
     "mkl": Engine(package="mkl_fft", plan=plan_mkl),
+    "pyfftw": Engine(package="pyfftw", plan=plan_pyfftw),
     "scipy": Engine(package="scipy", plan=_scipy),
     "numpy": Engine(package="numpy", plan=_numpy),
 }
@@ -104,7 +105,7 @@ def choose(name: str) -> tuple[str, Engine]:
         MissingExtraError: it is not installed.
     """
     if name == "auto":
-        name = next(n for n, engine in ENGINES.items() if _installed(engine))
+        name = installed()[0]
     engine = ENGINES[name]
     if not _installed(engine):
         raise MissingExtraError(
@@ -113,6 +114,11 @@ def choose(name: str) -> tuple[str, Engine]:
             remedy="pip install 'flyback[peers]', or write backend=auto",
         )
     return name, engine
+
+
+def installed() -> tuple[str, ...]:
+    """Names of the engines that this environment can run, fastest first."""
+    return tuple(name for name, engine in ENGINES.items() if _installed(engine))
 
 
 def _installed(engine: Engine) -> bool:

@@ -7,6 +7,7 @@ a busy machine does not give.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable
 from typing import Any
@@ -39,11 +40,28 @@ class _Blocked:
         self._kind = np.result_type(window.dtype, np.complex64)
         self._forward = forward
         self._plans: dict[int, tuple[Array, Array, Forward]] = {}
-        self._weigh, self._magnitude = _kernels()
+        self._direct: dict[tuple[int, ...], tuple[Array, Array, Forward]] = {}
+        self._weigh, self._weigh_all, self._magnitude = _kernels()
 
     def __call__(self, frames: Array) -> Array:
+        direct = self._direct.get(frames.shape)
+        if direct is not None:  # one frame: nothing but the work
+            rows, spectra, forward = direct
+            self._weigh(frames, self._window, rows)
+            forward()
+            if self._complex:
+                return spectra.copy()
+            result = np.empty(spectra.shape, self._window.dtype)
+            self._magnitude(spectra, result)
+            return result
+        if frames.ndim == 2 and frames.size <= _BLOCK:  # noqa: PLR2004  # one frame of several channels
+            self._direct[frames.shape] = self._planned(*frames.shape)
+            return self(frames)
+        return self._in_blocks(frames)
+
+    def _in_blocks(self, frames: Array) -> Array:
         nfft = frames.shape[-1]
-        stacked = frames.reshape((1, *frames.shape)) if frames.ndim == 2 else frames  # noqa: PLR2004  # one frame of several channels
+        stacked = frames.reshape((-1, *frames.shape[-2:]))
         count, channels = stacked.shape[:2]
         kind = self._kind if self._complex else self._window.dtype
         result = np.empty((count, channels, nfft // 2 + 1), kind)
@@ -51,7 +69,7 @@ class _Blocked:
         for start in range(0, count, step):
             part = stacked[start : start + step]
             rows, spectra, forward = self._planned(part.shape[0] * channels, nfft)
-            self._weigh(part, self._window, rows.reshape(part.shape))
+            self._weigh_all(part, self._window, rows.reshape(part.shape))
             forward()
             target = result[start : start + step].reshape(spectra.shape)
             if self._complex:
@@ -96,13 +114,19 @@ def plan_pyfftw(window: Array, output: str) -> Callable[[Array], Array]:
     return _Blocked(window, output, forward)
 
 
-def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Window and magnitude, compiled where numba is installed."""
+@functools.cache
+def _kernels() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """Window of rows and of frames, and magnitude, compiled where numba is installed."""
     if importlib.util.find_spec("numba") is None:
-        return _weigh, lambda spectra, out: np.abs(spectra, out=out)
+        return _weigh, _weigh, lambda spectra, out: np.abs(spectra, out=out)
     import numba
 
-    def weigh(frames: Array, window: Array, out: Array) -> None:
+    def weigh(rows: Array, window: Array, out: Array) -> None:
+        for i in range(rows.shape[0]):
+            for k in range(rows.shape[1]):
+                out[i, k] = rows[i, k] * window[k]
+
+    def weigh_all(frames: Array, window: Array, out: Array) -> None:
         for i in range(frames.shape[0]):
             for j in range(frames.shape[1]):
                 for k in range(frames.shape[2]):
@@ -115,7 +139,7 @@ def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
                 out[i, k] = np.sqrt(real * real + imaginary * imaginary)
 
     compiled = numba.njit(fastmath={"contract"})
-    return compiled(weigh), compiled(magnitude)
+    return compiled(weigh), compiled(weigh_all), compiled(magnitude)
 
 
 def _weigh(frames: Array, window: Array, out: Array) -> None:
