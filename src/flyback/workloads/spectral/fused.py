@@ -121,25 +121,28 @@ def _kernels() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., An
         return _weigh, _weigh, lambda spectra, out: np.abs(spectra, out=out)
     import numba
 
-    def weigh(rows: Array, window: Array, out: Array) -> None:
-        for i in range(rows.shape[0]):
-            for k in range(rows.shape[1]):
-                out[i, k] = rows[i, k] * window[k]
-
-    def weigh_all(frames: Array, window: Array, out: Array) -> None:
-        for i in range(frames.shape[0]):
-            for j in range(frames.shape[1]):
-                for k in range(frames.shape[2]):
-                    out[i, j, k] = frames[i, j, k] * window[k]
-
-    def magnitude(spectra: Array, out: Array) -> None:
-        for i in range(spectra.shape[0]):
-            for k in range(spectra.shape[1]):
-                real, imaginary = spectra[i, k].real, spectra[i, k].imag
-                out[i, k] = np.sqrt(real * real + imaginary * imaginary)
-
     compiled = numba.njit(fastmath={"contract"})
-    return compiled(weigh), compiled(weigh_all), compiled(magnitude)
+    return compiled(_weigh_rows), compiled(_weigh_frames), compiled(_magnitude)
+
+
+def _weigh_rows(rows: Array, window: Array, out: Array) -> None:
+    for i in range(rows.shape[0]):
+        for k in range(rows.shape[1]):
+            out[i, k] = rows[i, k] * window[k]
+
+
+def _weigh_frames(frames: Array, window: Array, out: Array) -> None:
+    for i in range(frames.shape[0]):
+        for j in range(frames.shape[1]):
+            for k in range(frames.shape[2]):
+                out[i, j, k] = frames[i, j, k] * window[k]
+
+
+def _magnitude(spectra: Array, out: Array) -> None:
+    for i in range(spectra.shape[0]):
+        for k in range(spectra.shape[1]):
+            real, imaginary = spectra[i, k].real, spectra[i, k].imag
+            out[i, k] = np.sqrt(real * real + imaginary * imaginary)
 
 
 def _weigh(frames: Array, window: Array, out: Array) -> None:
