@@ -32,7 +32,7 @@ test-all: test lint .tools/awscli/bin/aws .tools/ministack/bin/ministack ## also
 proofs: $(VENV)/.developer .tools/ministack/bin/ministack ## what was promised, measured now, one PROOF line each; ONLY=name
 	FLYBACK_SWEEP=all $(PYTEST) -m proof -q -s --no-header --only="$(ONLY)" $(ARGS)
 
-bench: $(VENV)/.developer ## figures of speed, one BENCH line each; ONLY=name
+bench: $(VENV)/.peers ## figures of speed, one BENCH line each; ONLY=name
 	$(PYTEST) -m bench -q -s --no-header --only="$(ONLY)" $(ARGS)
 
 lint: $(VENV)/.developer ## ruff, mypy and the walls between the rooms
@@ -55,6 +55,12 @@ $(VENV)/.developer: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing flyback[all,dev] into $(VENV) (a minute or two, once)"
 	@$(PIP) -e '.[all,dev]'
 	@touch $(VENV)/.user $@
+
+# What figures of speed are compared with.
+$(VENV)/.peers: $(VENV)/.developer
+	@echo "installing flyback[peers] into $(VENV)"
+	@$(PIP) -e '.[all,dev,peers]'
+	@touch $@
 
 # Judges from outside, each in an environment of its own: they pin what we pin otherwise.
 .tools/awscli/bin/aws: | $(BIN)/python

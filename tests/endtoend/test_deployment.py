@@ -154,7 +154,7 @@ def test_reported_percentiles_come_from_the_samples_that_came_home(deployed: Clo
     assert hashlib.sha256(path.read_bytes()).hexdigest() == result.samples["sha256"]
     with np.load(path) as stored:
         samples = np.sort(stored[result.samples["array"]])
-    assert len(samples) == result.latency_ns["n"] == 600
+    assert len(samples) == result.latency_ns["n"] >= 600
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         expected = int(np.quantile(samples, share, method="inverted_cdf"))
         assert result.latency_ns[name] == expected

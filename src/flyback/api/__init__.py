@@ -7,7 +7,9 @@ is real or rehearsed outside `wiring`, which alone decides.
 from __future__ import annotations
 
 from flyback.api.auditing import Footprint, PrincipalUse, footprint, read_policy
+from flyback.api.benching import bench, predict_bench, prepare_bench
 from flyback.api.checkup import Finding, doctor, own_policy
+from flyback.api.comparing import compare
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
@@ -15,14 +17,16 @@ from flyback.api.verbs import NetworkChoice, Options, down, plan, run, serve, st
 
 __all__ = [
     "Finding",
-    "NetworkChoice",
     "Footprint",
+    "NetworkChoice",
     "Options",
     "PrincipalUse",
     "Rehearsal",
     "Run",
     "Setting",
     "Standing",
+    "bench",
+    "compare",
     "doctor",
     "down",
     "footprint",
@@ -30,6 +34,8 @@ __all__ = [
     "open_run",
     "own_policy",
     "plan",
+    "predict_bench",
+    "prepare_bench",
     "read_policy",
     "rehearse",
     "run",

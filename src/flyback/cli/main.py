@@ -27,6 +27,8 @@ VERBS = {
     "stop": "End a run now and see its machine gone.",
     "collect": "Bring a run's files home, with receipt and certificate.",
     "results": "Show a run's results, receipt and certificate.",
+    "bench": "Measure a workload on this machine, its cells in turns.",
+    "compare": "Compare two sets of results: faster, slower, the same, or undecided.",
     "down": "Remove flyback from the account and prove that nothing is left.",
     "audit": "Check what is granted, and what is used of it.",
     "rehearsal": "Serve an emulated cloud to any AWS client.",
