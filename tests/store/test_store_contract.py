@@ -21,10 +21,13 @@ from flyback.store.protocol import Store
 from flyback.store.s3 import S3Store
 
 
-@pytest.fixture(params=["file", "memory", "s3", "s3-prefix"])
+@pytest.fixture(params=["file", "memory", "s3", "s3-prefix", "strict", "strict-quick"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """One store of each kind."""
-    if request.param == "file":
+    """One store of each kind; the strict ones are on an S3 that checks what it is told."""
+    if request.param.startswith("strict"):
+        opened = request.getfixturevalue("opened")
+        yield opened(quick=request.param == "strict-quick")
+    elif request.param == "file":
         yield FileStore(tmp_path / "store")
     elif request.param == "memory":
         yield MemoryStore()
@@ -87,6 +90,45 @@ def test_listing_is_by_prefix_in_key_order(store: Store) -> None:
         ("a/b/c", 5),
     ]
     assert [item.key for item in store.list()] == ["a/1", "a/10", "a/b/c", "ab", "b/2"]
+
+
+def test_compare_and_swap(store: Store) -> None:
+    """A write over a stale tag is refused; over the current one it succeeds and changes the tag."""
+    first = store.put("pointer", b"1")
+    assert store.stat("pointer").tag == first
+    second = store.put("pointer", b"2", if_tag=first)
+    assert second != first
+    with pytest.raises(ConflictError):
+        store.put("pointer", b"3", if_tag=first)
+    assert store.get("pointer") == b"2"
+
+
+def test_ranges(store: Store) -> None:
+    """A range is cut at the object's end, and refused once the object is another one."""
+    tag = store.put("object", b"0123456789")
+    assert store.get_range("object", 2, 3) == b"234"
+    assert store.get_range("object", 8, 5, tag=tag) == b"89"
+    assert store.get_range("object", 10, 5) == b""
+    assert store.get_range("object", 3, 0) == b""
+    store.put("object", b"another one")
+    with pytest.raises(ConflictError):
+        store.get_range("object", 0, 2, tag=tag)
+    with pytest.raises(NotFoundError):
+        store.get_range("nothing", 0, 2)
+
+
+def test_stat_and_delete(store: Store) -> None:
+    """Stat tells what a listing tells; a deleted object is gone, twice deleted is no error."""
+    tag = store.put("folder/object", b"abc")
+    found = store.stat("folder/object")
+    assert (found.key, found.size, found.tag) == ("folder/object", 3, tag)
+    assert found.modified > 1e9
+    assert [item.key for item in store.list("folder/")] == ["folder/object"]
+    store.delete("folder/object")
+    store.delete("folder/object")
+    with pytest.raises(NotFoundError):
+        store.stat("folder/object")
+    assert list(store.list()) == []
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,6 +10,7 @@ from flyback.api.history import Standing, open_collected, open_run, run_ids, sta
 from flyback.api.rehearsing import Rehearsal, rehearse
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, down, plan, run, serve, stored_objects, up
+from flyback.store.sync import sync
 
 __all__ = [
     "Options",
@@ -26,5 +27,6 @@ __all__ = [
     "serve",
     "standing",
     "stored_objects",
+    "sync",
     "up",
 ]

@@ -22,6 +22,7 @@ VERBS = {
     "stop": "End a run now and see its machine gone.",
     "collect": "Bring a run's files home, with receipt and certificate.",
     "results": "Show a run's results, receipt and certificate.",
+    "sync": "Make a folder or an S3 prefix like another: parallel, verified, resumable.",
     "down": "Remove flyback from the account and prove that nothing is left.",
     "rehearsal": "Serve an emulated cloud to any AWS client.",
 }

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from flyback.errors import AccessDeniedError, ServiceError, UserError
+from flyback.errors import ServiceError, UserError
 from flyback.store.budget import Budget
 from flyback.store.integrity import Expected, crc32, encoded
 from flyback.store.keys import check_key
@@ -19,6 +19,7 @@ from flyback.store.meter import Meter
 from flyback.store.protocol import StoredObject
 from flyback.store.retry import Retry
 from flyback.store.s3_access import S3Access
+from flyback.store.s3_listing import Listing, ListingError
 from flyback.store.s3_parts import Parts
 from flyback.store.s3_quick import Doubt, Quick, is_plain
 
@@ -143,16 +144,12 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         whole, last = self._prefix + prefix, ""
-        if self._quick is not None and (not whole or whole.endswith("/")) and "//" not in whole:
-            try:
-                for item in self._quick.list(whole):
-                    yield self._named(item)
-                    last = item.key
-            except AccessDeniedError:
-                raise
-            except ServiceError:
-                pass  # a key that obstore cannot spell; boto3 goes on from there
-            else:
+        if self._use_quick:
+            with contextlib.suppress(ListingError):  # boto3 goes on where that ended
+                for page in Listing(self._bucket, self._access).pages(whole):
+                    for item in page:
+                        last = item.key
+                        yield self._named(item)
                 return
         yield from self._list_after(whole, last)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from flyback.errors import (
@@ -22,14 +21,12 @@ from flyback.errors import (
     ServiceError,
 )
 from flyback.store.integrity import md5_tag
-from flyback.store.protocol import StoredObject
 from flyback.store.s3_access import S3Access
 
 __all__ = ["Doubt", "Quick", "is_plain"]
 
 _PLAIN = re.compile(r"[\w.+=@,()!' -]+(/[\w.+=@,()!' -]+)*", re.ASCII)
 _CODE = re.compile(r"<Code>(\w+)</Code>")
-_PAGE = 1000
 
 
 class Doubt(Exception):  # noqa: N818  # not a failure: boto3 is asked instead
@@ -96,18 +93,6 @@ class Quick:
         if len(view) != answer.meta["size"] or not md5_tag(answer.meta["e_tag"] or "", view):
             raise Doubt
         return view
-
-    def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Every object below a prefix that ends with `/` or is empty, in key order."""
-        with self._translated(prefix):
-            for page in self._obstore.list(self._store, prefix or None, chunk_size=_PAGE):
-                for item in page:
-                    yield StoredObject(
-                        item["path"],
-                        item["size"],
-                        item["e_tag"] or "",
-                        item["last_modified"].timestamp(),
-                    )
 
     def _translated(self, key: str) -> _Translation:
         return _Translation(f"{self._where}/{key}")

@@ -17,12 +17,13 @@ from pathlib import Path
 from flyback.errors import UserError
 from flyback.store.file import FileStore
 from flyback.store.keys import file_of
-from flyback.store.meter import Meter
+from flyback.store.meter import Meter, Progress
+from flyback.store.open import open_place
 from flyback.store.protocol import Store, StoredObject
 from flyback.store.s3 import S3Store
 from flyback.store.transfer import THREADS, each
 
-__all__ = ["SyncPlan", "plan_sync", "run_sync"]
+__all__ = ["SyncPlan", "plan_sync", "run_sync", "sync"]
 
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 _AT_ONCE = 1 << 23  # bytes read at once where contents are compared
@@ -46,6 +47,45 @@ class SyncPlan:
     def bytes(self) -> int:
         """Bytes to copy."""
         return sum(item.size for item in self.copies)
+
+
+def sync(
+    source: str,
+    target: str,
+    *,
+    delete: bool = False,
+    checksum: bool = False,
+    dry_run: bool = False,
+    report: Callable[[Progress], None] | None = None,
+) -> SyncPlan:
+    """Make `target` like `source`; what was done, or would be.
+
+    Args:
+        source: A folder, or a URL: `s3://bucket/prefix`, `file:///folder`.
+        target: The same.
+        delete: Also remove from the target what the source has not.
+        checksum: Compare contents where sizes agree, instead of times.
+        dry_run: Only decide.
+        report: Told of progress.
+
+    Raises:
+        UserError: a place is none, the source is empty and `delete` is asked for, or a key can be
+            no file.
+        RefusedError: S3 said no, or a file cannot be written.
+    """
+    origin, goal = open_place(source), open_place(target)
+    if isinstance(origin, FileStore) and not origin.root.is_dir():
+        raise UserError("there is no such folder", where=source)
+    plan = plan_sync(origin, goal, delete=delete, checksum=checksum)
+    if delete and plan.deletes and not plan.copies and not plan.unchanged:
+        raise UserError(
+            "the source is empty, and --delete would empty the target",
+            where=source,
+            remedy="check the source; remove the target by hand if that is what you want",
+        )
+    if not dry_run:
+        run_sync(plan, origin, goal, Meter(report=report))
+    return plan
 
 
 def plan_sync(
