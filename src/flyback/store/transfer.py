@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from flyback.store.meter import Meter
@@ -30,7 +32,7 @@ def each(actions: Iterable[Callable[[], object]], meter: Meter, threads: int = T
     """
     waiting = iter(actions)
     running: set[Future[object]] = set()
-    with ThreadPoolExecutor(threads, "flyback-move") as executor:
+    with _interrupts(meter) as pressed, ThreadPoolExecutor(threads, "flyback-move") as executor:
         try:
             while True:
                 for action in itertools.islice(waiting, 2 * threads - len(running)):
@@ -38,13 +40,40 @@ def each(actions: Iterable[Callable[[], object]], meter: Meter, threads: int = T
                 if not running:
                     return
                 done, running = wait(running, timeout=_TICK_S, return_when=FIRST_COMPLETED)
+                if pressed.is_set():
+                    return
                 for future in done:
                     future.result()
                     meter.finished()
-        except BaseException:
-            meter.halt()
+        finally:
+            if running:
+                meter.halt()
             for future in running:
                 future.cancel()
-            with contextlib.suppress(KeyboardInterrupt):  # pressed twice: it is ending already
-                wait(running)
-            raise
+
+
+@contextlib.contextmanager
+def _interrupts(meter: Meter) -> Iterator[threading.Event]:
+    """Ctrl-C halts the meter, and is raised when the block has ended.
+
+    Raised at once, as Python does, it can hit the executor between starting a thread and knowing
+    it. Elsewhere than in the main thread, or where somebody else listens, nothing changes.
+    """
+    pressed = threading.Event()
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield pressed
+        return
+
+    def press(number: int, frame: object) -> None:
+        del number, frame
+        pressed.set()
+        meter.halt()
+
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if pressed.is_set():
+            raise KeyboardInterrupt
