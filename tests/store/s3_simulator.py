@@ -99,6 +99,13 @@ class S3Simulator:
         """End."""
         self._server.close()
 
+    def clear(self) -> None:
+        """Forget every object and upload."""
+        with self._lock:
+            self.objects.clear()
+            self.uploads.clear()
+            self._sorted = None
+
     def _decide(self, request: Request) -> Fault | None:
         with self._lock:
             self.requests[request.method] += 1

@@ -181,7 +181,8 @@ class _Conversation:
         if request.headers.get("expect", "").lower() == "100-continue":
             self._connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         if request.headers.get("transfer-encoding", "").lower() == "chunked":
-            raise ValueError("S3 takes no chunked transfer encoding")
+            request.body = self._chunks()
+            return
         limit = length if fault.cut_request is None else min(fault.cut_request, length)
         request.body = self._exactly(limit)
         if limit < length:
@@ -207,6 +208,20 @@ class _Conversation:
             return
         self._connection.sendall(start)
         self._flow(body)
+
+    def _chunks(self) -> bytes:
+        """A body of unknown length, as boto3 sends over TLS; sizes are hexadecimal."""
+        pieces = []
+        while True:
+            while (end := self._buffer.find(b"\r\n")) < 0:
+                self._buffer += self._connection.recv(_READ) or b"\r\n"
+            size = int(self._buffer[:end], 16)
+            self._buffer = self._buffer[end + 2 :]
+            pieces.append(self._exactly(size))
+            if self._exactly(2) != b"\r\n":
+                raise CutError
+            if size == 0:
+                return b"".join(pieces)
 
     def _flow(self, body: bytes | memoryview) -> None:
         if self._link.bytes_s is None:

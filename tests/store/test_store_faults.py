@@ -121,8 +121,7 @@ def objects_of(s3: Any) -> dict[str, bytes]:
 
 def lay_out(case: Case, s3: Any, folder: Path, opened: Callable[..., S3Store]) -> dict[str, bytes]:
     """The source of a case."""
-    s3.objects.clear()
-    s3.uploads.clear()
+    s3.clear()
     wanted = contents(case.seed)
     source = FileStore(folder) if case.up else opened(quick=False, key="laying-out")
     for key, data in wanted.items():
@@ -345,7 +344,7 @@ def test_proof_store_exits(
     failed = 0
     runs = sweep(range(200))
     for _ in runs:
-        s3.objects.clear()
+        s3.clear()
         child = spawn(s3.url, str(home.root), "s3://bucket/exits")
         said, _ = child.communicate()
         failed += child.returncode != 0 or said != "copied 40\n" or len(s3.objects) != 40

@@ -80,10 +80,10 @@ def test_every_preset_is_valid(preset: str) -> None:
             "spectrall",
             (
                 "workload: no workload is called 'spectrall'\n"
-                "  → did you mean spectral? there are: spectral"
+                "  → did you mean spectral? there are: io, spectral"
             ),
         ),
-        ("zzz", "workload: no workload is called 'zzz'\n  → there are: spectral"),
+        ("zzz", "workload: no workload is called 'zzz'\n  → there are: io, spectral"),
     ],
 )
 def test_an_unknown_workload_gets_its_sentence(name: str, sentence: str) -> None:
@@ -102,7 +102,7 @@ def test_an_unknown_preset_gets_its_sentence() -> None:
 @pytest.mark.usefixtures("plugin")
 def test_an_installed_package_brings_its_workload() -> None:
     """Through the entry-point group `flyback.workloads`, with presets and checks of its own."""
-    assert registry.names() == ("mine", "spectral")
+    assert registry.names() == ("io", "mine", "spectral")
     assert registry.presets("mine") == {"tiny": {"nfft": 64}}
     assert registry.check_parameters("mine", {"nfft": 64})["nfft"] == 64
     with pytest.raises(ParameterError):

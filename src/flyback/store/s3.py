@@ -240,7 +240,7 @@ class S3Store:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=prefix, **arguments
         )
-        with self._translated(prefix):
+        with self._translated(prefix.removeprefix(self._prefix)):
             for page in pages:
                 for item in page.get("Contents", []):
                     yield self._named(

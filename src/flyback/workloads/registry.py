@@ -31,7 +31,10 @@ __all__ = [
 ]
 
 GROUP = "flyback.workloads"
-_OWN = {"spectral": "flyback.workloads.spectral.declaration:DECLARATION"}
+_OWN = {
+    "io": "flyback.workloads.io.declaration:DECLARATION",
+    "spectral": "flyback.workloads.spectral.declaration:DECLARATION",
+}
 
 
 def names() -> tuple[str, ...]:
