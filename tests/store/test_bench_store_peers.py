@@ -207,7 +207,11 @@ class Place:
             else:
                 body = self.client.get_object(Bucket="bucket", Key=f"{goal}/{name}")["Body"]
                 assert body.read() == (source / name).read_bytes()
-            self.client.delete_object(Bucket="bucket", Key=f"{goal}/{name}")
+        with ThreadPoolExecutor(10) as executor:
+            list(executor.map(lambda name: self._forget(f"{goal}/{name}"), names))
+
+    def _forget(self, key: str) -> None:
+        self.client.delete_object(Bucket="bucket", Key=key)
 
 
 def ceiling_mb_s(place: Place, certificates: Path) -> float:
@@ -257,6 +261,7 @@ def medians(places: Mapping[float, Place]) -> dict[tuple[float, str, str], Ended
                 for peer in generator.sample(peers, len(peers)):
                     ended = place.run(peer, task, number)
                     runs.setdefault((latency_s, task, peer), []).append(ended)
+                    print(f"    {latency_s} {task} {peer} {ended.wall_s:.2f}", flush=True)
         print(f"  round {number + 1} of {REPEATS}", flush=True)
     return {
         key: Ended(statistics.median(e.wall_s for e in found), max(e.rss_mb for e in found))

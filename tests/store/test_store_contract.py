@@ -63,6 +63,16 @@ def test_files_travel_both_ways(store: Store, tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["file.bin"]
 
 
+def test_large_files_travel_both_ways(store: Store, tmp_path: Path) -> None:
+    """A file of several parts comes down the same, from an S3 that knows no checksums as well."""
+    source, target = tmp_path / "source.bin", tmp_path / "target.bin"
+    source.write_bytes(bytes(range(256)) * 80_000)
+    store.put_file("large", source)
+    store.get_file("large", target)
+    assert target.read_bytes() == source.read_bytes()
+    assert store.stat("large").size == source.stat().st_size
+
+
 def test_if_absent_is_refused_for_what_exists(store: Store) -> None:
     """A marker is written once: the second writer is told, and the first content stays."""
     store.put("marker.json", b"first", if_absent=True)
