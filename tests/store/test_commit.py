@@ -36,6 +36,13 @@ def commit(store: Store, prefix: str, folder: Path, files: dict[str, bytes] | No
             made.add(name, path)
 
 
+def break_off(store: Store, prefix: str, path: Path) -> None:
+    """A writer that fails after its first file."""
+    with Commit(store, prefix) as made:
+        made.add("a", path)
+        raise OSError("disk")
+
+
 def test_a_commit_comes_back_whole(store: Store, tmp_path: Path) -> None:
     """Every file with its content; the folder appears once all of them are there."""
     commit(store, "ckpt/run/10", tmp_path)
@@ -52,9 +59,8 @@ def test_nothing_is_committed_before_the_manifest(store: Store, tmp_path: Path) 
     commit(store, "ckpt/9", tmp_path)
     path = tmp_path / "file"
     path.write_bytes(b"x")
-    with pytest.raises(FileNotFoundError), Commit(store, "ckpt/10") as made:
-        made.add("a", path)
-        made.add("b", path.with_name("gone").rename(path.with_name("elsewhere")))
+    with pytest.raises(OSError, match="disk"):
+        break_off(store, "ckpt/10", path)
     with pytest.raises(NotFoundError):
         manifest_of(store, "ckpt/10")
     assert next(latest(store, "ckpt")) == "ckpt/9"
