@@ -31,7 +31,7 @@ TOOLS = ROOT / ".tools" / "peers"
 LATENCIES = (0.0, 0.025)
 RATE = 90e6
 FILES, FILE_BYTES, LARGE_BYTES = 1000, 100_000, 170_498_071
-REPEATS = 2
+REPEATS = 5
 TASKS = ("down", "up", "same", "large-down", "large-up")
 
 

@@ -21,7 +21,7 @@ from flyback.store.retry import Retry
 from flyback.store.s3_access import S3Access
 from flyback.store.s3_listing import Listing, ListingError
 from flyback.store.s3_parts import Parts
-from flyback.store.s3_quick import Doubt, Quick, is_plain
+from flyback.store.s3_quick import Doubt, Larger, Quick, is_plain
 
 __all__ = ["SMALL_BYTES", "S3Store"]
 
@@ -206,9 +206,21 @@ class S3Store:
     def _small(self, key: str) -> Any:
         """A verified object of up to `SMALL_BYTES`, or what GetObject says of a larger one."""
         if self._quick is not None and is_plain(self._prefix + key):
-            with contextlib.suppress(Doubt):
+            try:
                 return self._quick.get(self._prefix + key, SMALL_BYTES)
+            except Larger:
+                return self._head(key)
+            except Doubt:
+                pass
         return self._read(key, SMALL_BYTES)
+
+    def _head(self, key: str) -> dict[str, Any]:
+        with self._translated(key):
+            return dict(
+                self._client.head_object(
+                    Bucket=self._bucket, Key=self._prefix + key, ChecksumMode="ENABLED"
+                )
+            )
 
     def _whole(self, key: str) -> Any:
         if self._quick is not None and is_plain(self._prefix + key):

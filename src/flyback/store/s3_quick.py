@@ -23,7 +23,7 @@ from flyback.errors import (
 from flyback.store.integrity import md5_tag
 from flyback.store.s3_access import S3Access
 
-__all__ = ["Doubt", "Quick", "is_plain"]
+__all__ = ["Doubt", "Larger", "Quick", "is_plain"]
 
 _PLAIN = re.compile(r"[\w.+=@,()!' -]+(/[\w.+=@,()!' -]+)*", re.ASCII)
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -31,6 +31,10 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 
 class Doubt(Exception):  # noqa: N818  # not a failure: boto3 is asked instead
     """The quick way cannot answer for this object."""
+
+
+class Larger(Doubt):
+    """The object is larger than what was asked for."""
 
 
 def is_plain(key: str) -> bool:
@@ -82,12 +86,13 @@ class Quick:
         """A verified object, as a buffer.
 
         Raises:
-            Doubt: it is larger than `most` bytes, or its content cannot be verified this way.
+            Larger: it has more than `most` bytes.
+            Doubt: its content cannot be verified this way.
         """
         with self._translated(key):
             answer = self._obstore.get(self._store, key)
             if answer.meta["size"] > most:
-                raise Doubt
+                raise Larger
             data = answer.bytes()
         view = memoryview(data)
         if len(view) != answer.meta["size"] or not md5_tag(answer.meta["e_tag"] or "", view):
