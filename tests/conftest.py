@@ -39,9 +39,17 @@ hypothesis.settings.load_profile("house")
 # ---------------------------------------------------------------------------------- each test
 
 
+@pytest.fixture(scope="session")
+def machine_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated machine images: read-only, thousands of files, so prepared once for all tests."""
+    return tmp_path_factory.mktemp("images")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+    machine_images: Path,
 ) -> None:
     """Take from each test what the developer's own shell would lend it."""
     for name in list(os.environ):
@@ -51,7 +59,10 @@ def clean_environment(
         monkeypatch.delenv(name, raising=False)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("FLYBACK_HOME", str(home / ".flyback"))
+    state = home / "flyback-home"
+    state.mkdir()
+    (state / "images").symlink_to(machine_images)
+    monkeypatch.setenv("FLYBACK_HOME", str(state))
     random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
@@ -120,6 +131,12 @@ class CountedLines:
         *lines, self._partial = (self._partial + text).split("\n")
         self.seen += [line for line in lines if line.startswith(tuple(FIGURES.values()))]
         return self._stream.write(text)
+
+    def begin(self) -> list[str]:
+        """Forget what came before, a failed test's letter on this line included."""
+        self._partial = ""
+        self.seen.clear()
+        return self.seen
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -200,8 +217,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     figure = figure_of(item)
     if figure is None or LINES not in item.config.stash:
         return (yield)
-    lines = item.config.stash[LINES].seen
-    lines.clear()
+    lines = item.config.stash[LINES].begin()
     result = yield
     if len(lines) != 1 or lines[0].split(" ")[:2] != list(figure):
         pytest.fail(
@@ -221,7 +237,8 @@ def pytest_report_teststatus(
 
 def not_run(config: pytest.Config) -> Iterator[str]:
     """Tests that were skipped or expected to fail."""
-    stats = config.pluginmanager.get_plugin("terminalreporter").stats
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    stats = reporter.stats if reporter else {}  # a worker of a parallel session reports to another
     for outcome in ("skipped", "xfailed", "xpassed"):
         for report in stats.get(outcome, []):
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""

@@ -14,12 +14,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flyback.api import Options as Options
     from flyback.api import Run as Run
+    from flyback.api import doctor as doctor
+    from flyback.api import down as down
+    from flyback.api import open_run as open_run
     from flyback.api import plan as plan
     from flyback.api import rehearse as rehearse
     from flyback.api import run as run
+    from flyback.api import run_ids as run_ids
+    from flyback.api import serve as serve
+    from flyback.api import standing as standing
+    from flyback.api import up as up
 
-__all__ = ["Run", "__version__", "plan", "rehearse", "run"]
+__all__ = [
+    "Options",
+    "Run",
+    "__version__",
+    "doctor",
+    "down",
+    "open_run",
+    "plan",
+    "rehearse",
+    "run",
+    "run_ids",
+    "serve",
+    "standing",
+    "up",
+]
 
 __version__ = "0.1.0"
 

@@ -8,11 +8,15 @@
     ├── JobFailedError (1)        the job ran and failed
     ├── LeftoversError (3)        something that bills is still there
     ├── RefusedError (4)          the cloud said no
-    │   ├── AccessDeniedError     credentials or permissions
+    │   ├── AccessDeniedError     a permission is missing
+    │   │   └── CredentialsError  no credentials, or none that are valid
+    │   ├── AccountSetupError     the account is not ready for this
+    │   ├── ImageError            the machine image can't be launched
     │   ├── QuotaError            the account may not run this much
     │   ├── PriceError            no offer within the stated limit
     │   ├── CapacityError         nobody has such a machine free just now
     │   ├── ServiceError          the service failed or could not be reached
+    │   │   ├── NetworkError      a network, here or in the account, stands in the way
     │   │   └── NotFoundError     the thing asked for does not exist
     │   └── ConflictError         it exists already, or a precondition failed
     ├── RegressionError (5)       a comparison or an audit found something
@@ -28,14 +32,18 @@ from typing import ClassVar
 
 __all__ = [
     "AccessDeniedError",
+    "AccountSetupError",
     "CapacityError",
     "ConflictError",
+    "CredentialsError",
     "FlybackError",
+    "ImageError",
     "InterruptedRunError",
     "JobFailedError",
     "JobFileError",
     "LeftoversError",
     "MissingExtraError",
+    "NetworkError",
     "NotDeployedError",
     "NotFoundError",
     "PriceError",
@@ -98,25 +106,52 @@ class LeftoversError(FlybackError):
 
 
 class RefusedError(FlybackError):
-    """The cloud said no."""
+    """The cloud said no; `kind` says in one word why, wherever attempts are listed."""
 
     exit_code = 4
+    kind: ClassVar[str] = "refused"
 
 
 class AccessDeniedError(RefusedError):
-    """No credentials, wrong credentials, or a permission is missing."""
+    """A permission is missing."""
+
+    kind = "permission"
+
+
+class CredentialsError(AccessDeniedError):
+    """There are no credentials, or they are expired, unknown or wrong."""
+
+    kind = "credentials"
+
+
+class AccountSetupError(RefusedError):
+    """The account is not ready: a service-linked role, a subscription or a verification lacks."""
+
+    kind = "account"
+
+
+class ImageError(RefusedError):
+    """The machine image does not exist, is not ready, or does not fit the machine."""
+
+    kind = "image"
 
 
 class QuotaError(RefusedError):
     """The account's quota does not allow it."""
 
+    kind = "quota"
+
 
 class PriceError(RefusedError):
     """No offer within the stated price limit."""
 
+    kind = "price"
+
 
 class CapacityError(RefusedError):
     """No such machine is free just now."""
+
+    kind = "capacity"
 
 
 class ServiceError(RefusedError):
@@ -129,13 +164,23 @@ class ServiceError(RefusedError):
         code: The service's own error code, kept for callers that decide by it.
     """
 
+    kind = "service"
+
     def __init__(self, what: str, *, where: str = "", remedy: str = "", code: str = "") -> None:
         super().__init__(what, where=where, remedy=remedy)
         self.code = code
 
 
+class NetworkError(ServiceError):
+    """The service can't be reached, or a subnet or security group stands in the way."""
+
+    kind = "network"
+
+
 class NotFoundError(ServiceError):
     """The thing asked for does not exist."""
+
+    kind = "missing"
 
 
 class ConflictError(RefusedError):

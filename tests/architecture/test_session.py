@@ -48,7 +48,7 @@ class Session:
         (self.folder / "test_these.py").write_text(tests)
         clean = {name: text for name, text in os.environ.items() if name != "CI"}
         return subprocess.run(
-            [sys.executable, "-m", "pytest", *arguments],
+            [sys.executable, "-m", "pytest", "--basetemp=scratch", *arguments],
             cwd=self.folder,
             env={**clean, **environ},
             capture_output=True,
@@ -120,7 +120,7 @@ def test_a_proof_under_another_name_is_refused(session: Session) -> None:
 def test_what_does_not_run_fails_continuous_integration(session: Session, test: str) -> None:
     """With `CI` set a skip is a failure with its reason; on a laptop it is a skip."""
     tests = f"import pytest\n\ndef test_fine():\n    pass\n\n{test}"
-    here, there = session.run(tests), session.run(tests, CI="true")
+    here, there = session.run(tests), session.run(tests, "-n", "2", CI="true")
     assert here.returncode in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
     assert there.returncode == 1
     assert "these did not run: failed" in there.stdout

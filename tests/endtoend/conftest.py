@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flyback.api.job import Prepared, prepare
 from flyback.api.verbs import Options, deploy
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.launch.progress import silent
@@ -33,6 +35,24 @@ def deployed(cloud: Cloud) -> Cloud:
     """An emulated cloud after `up`."""
     deploy(cloud, Options(cloud="rehearsal"), silent)
     return cloud
+
+
+@pytest.fixture
+def gpu_job(tmp_path: Path) -> Callable[..., Prepared]:
+    """Makes a job for one GPU of the cheapest kind: two spot attempts, then stop."""
+
+    def make(*overrides: str) -> Prepared:
+        path = tmp_path / "job.json"
+        job = {
+            "name": "refused",
+            "command": ["true"],
+            "resources": {"any_of": ["g4dn.xlarge"]},
+            "spot": {"attempts": 2, "then": "stop"},
+        }
+        path.write_text(json.dumps(job))
+        return prepare(path, overrides=overrides)
+
+    return make
 
 
 @pytest.fixture

@@ -137,3 +137,36 @@ def test_two_runs_do_not_mix(deployed: Cloud, work: Path) -> None:
     for run in runs:
         out = run.folder / "attempts" / "1" / "outputs" / "out.txt"
         assert out.read_text().strip() == run.run_id
+
+
+def test_a_machine_that_ec2_does_not_know_yet_is_not_lost(deployed: Cloud, work: Path) -> None:
+    """EC2 is eventually consistent: three times "no such instance" after the launch, then it is."""
+    from flyback.rehearsal.middleware.faults import Fault
+
+    assert deployed.emulated is not None
+    (work / "work" / "job.sh").write_text("echo hello\n")
+    run = _run(deployed, _job(work, command=["sh", "job.sh"]))
+    deployed.emulated.faults.add(
+        Fault(
+            service="ec2",
+            operation="DescribeInstances",
+            calls=(1, 2, 3),
+            code="InvalidInstanceID.NotFound",
+            status=400,
+        )
+    )
+    assert run.launch.attempts[-1].instance_type
+    assert run.launch.attempts[-1].zone
+    assert run.wait().kind == "SUCCESS"
+    assert len(deployed.emulated.faults.hits) == 3
+    _assert_gone(deployed, run)
+
+
+def test_a_stopped_run_says_so(deployed: Cloud, work: Path) -> None:
+    """`stop` while the job runs: INTERRUPTED, reason `stopped`, machine gone, receipt written."""
+    (work / "work" / "job.sh").write_text("exec tail -f /dev/null\n")
+    run = _run(deployed, _job(work, command=["sh", "job.sh"]))
+    marker = run.stop()
+    assert (marker.kind, marker.reason) == ("INTERRUPTED", "stopped")
+    assert run.receipt().total_usd > 0
+    _assert_gone(deployed, run)

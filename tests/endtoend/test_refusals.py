@@ -94,11 +94,14 @@ def test_real_aws_without_credentials_says_what_to_do(flyback: Flyback, tmp_path
 
 
 def test_an_unreadable_run_folder_is_named(flyback: Flyback) -> None:
-    """A damaged launch.json is the user's to see, by name, not a traceback."""
+    """A damaged launch.json is listed as such, named when asked for, and hides no other run."""
     folder = local_home() / "runs" / "broken"
     folder.mkdir(parents=True)
     write_json(folder / "launch.json", {"run_id": "broken"})
-    done = flyback("ps")
+    listed = flyback("ps")
+    assert listed.returncode == 0
+    assert "unreadable" in listed.stdout
+    done = flyback("results", "broken")
     assert done.returncode == 2
     assert "broken" in done.stderr
     assert "Traceback" not in done.stderr

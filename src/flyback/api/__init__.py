@@ -6,17 +6,21 @@ is real or rehearsed outside `wiring`, which alone decides.
 
 from __future__ import annotations
 
+from flyback.api.checkup import Finding, doctor
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
-from flyback.api.rehearsing import Rehearsal, rehearse
+from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, down, plan, run, serve, stored_objects, up
 from flyback.store.sync import sync
 
 __all__ = [
+    "Finding",
     "Options",
     "Rehearsal",
     "Run",
+    "Setting",
     "Standing",
+    "doctor",
     "down",
     "open_collected",
     "open_run",

@@ -11,7 +11,6 @@ from flyback.api.verbs import Options
 from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud
 from flyback.errors import FlybackError, UserError
 from flyback.launch.local import is_alive
-from flyback.launch.progress import Report, silent
 from flyback.spec.codec import read_json
 from flyback.spec.launch import Launch
 from flyback.spec.paths import RunPaths
@@ -27,8 +26,8 @@ class Standing:
     """One line of `flyback ps`.
 
     Args:
-        state: `SUCCESS`, `FAILURE`, `INTERRUPTED`, `running`, `lost`, or `unreachable` where its
-            account can't be asked.
+        state: `SUCCESS`, `FAILURE`, `INTERRUPTED`, `running`, `lost`, `unreachable` where its
+            account can't be asked, `unreadable` where its files here are damaged.
         usd: From the receipt; None before it is collected.
     """
 
@@ -43,22 +42,24 @@ class Standing:
 def run_ids() -> tuple[str, ...]:
     """Runs that were launched from this machine, oldest first."""
     found = (local_home() / "runs").glob("*/launch.json")
-    launches = [_read(Launch, path) for path in found]
-    return tuple(
-        item.run_id for item in sorted(launches, key=lambda item: (item.created_at, item.run_id))
-    )
+    return tuple(path.parent.name for path in sorted(found, key=_written))
 
 
-def open_run(
-    run_id: str | None = None, *, options: Options | None = None, report: Report = silent
-) -> Run:
+def _written(path: Path) -> tuple[float, str]:
+    """job.json is written once, before the launch; launch.json changes with each attempt."""
+    first = path.with_name("job.json")
+    return (first if first.exists() else path).stat().st_mtime, path.parent.name
+
+
+def open_run(run_id: str | None = None, *, options: Options | None = None) -> Run:
     """A run that was launched before, from this machine; None takes the latest.
 
     Raises:
         UserError: there is no such run, or its emulated cloud is gone.
     """
     launch, plan = _stored(run_id)
-    return Run(launch, plan, _cloud_of(launch, options or Options()), report)
+    chosen = options or Options()
+    return Run(launch, plan, _cloud_of(launch, chosen), chosen.report)
 
 
 def open_collected(run_id: str | None = None) -> Run:
@@ -78,16 +79,21 @@ def open_collected(run_id: str | None = None) -> Run:
     return run
 
 
-def standing(run_id: str) -> Standing:
+def standing(run_id: str, *, options: Options | None = None) -> Standing:
     """How a run stands: from its files here where it is over, else from its account."""
-    launch, plan = _stored(run_id)
+    try:
+        launch, plan = _stored(run_id)
+    except UserError:
+        return Standing(
+            run_id=run_id, engine="", cloud="", state="unreadable", machine="", usd=None
+        )
     attempt = launch.attempts[-1]
     here = Run(launch, plan, None)
     marker = here.marker()
     if marker is None and launch.engine == "local":
         state = "running" if is_alive(local_home(), run_id) else "lost"
     elif marker is None:
-        state = _asked(launch, plan)
+        state = _asked(launch, plan, options or Options())
     else:
         state = marker.kind
     collected = (here.folder / "receipt.json").exists()
@@ -101,12 +107,15 @@ def standing(run_id: str) -> Standing:
     )
 
 
-def _asked(launch: Launch, plan: Plan) -> str:
+def _asked(launch: Launch, plan: Plan, options: Options) -> str:
     try:
-        marker = Run(launch, plan, _cloud_of(launch, Options())).marker()
+        run = Run(launch, plan, _cloud_of(launch, options))
+        marker, over = run.marker(), run.is_over()
     except FlybackError:
         return "unreachable"
-    return marker.kind if marker is not None else "running"
+    if marker is not None:
+        return marker.kind
+    return "lost" if over else "running"
 
 
 def _stored(run_id: str | None) -> tuple[Launch, Plan]:

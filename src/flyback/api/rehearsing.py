@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -11,24 +12,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flyback.api.faults import FaultRequest, parse_fault
 from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, decide, deploy, remove, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.aws.ec2 import GONE
 from flyback.launch.fleet import RUN_TAG
-from flyback.launch.progress import Report, silent
+from flyback.launch.progress import Report
 from flyback.spec.certificate import Certificate, Leftover
 from flyback.spec.codec import encode
 from flyback.spec.event import Marker
 from flyback.spec.job import JobSpec
+from flyback.spec.launch import Attempt
 from flyback.spec.receipt import Receipt
 from flyback.spec.result import Result
 
-__all__ = ["Rehearsal", "rehearse"]
+__all__ = ["Rehearsal", "Setting", "rehearse"]
 
 _DEFAULT_REGION = "us-east-1"
 _EXCEPTION = "iam:service-linked-role"  # as the certificate states
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What the emulated cloud is like.
+
+    Args:
+        seed: Of all that chance decides.
+        faults: What goes wrong, as `--fault` takes it: `throttle:0.1`, `interrupt:at=40s`, ….
+    """
+
+    seed: int = 0
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +57,7 @@ class Rehearsal:
         receipt: What it would have cost, beside the quote.
         run_certificate: After the run, the deployment still standing.
         certificate: After `down`.
+        attempts: Every try at a machine.
         instances_left: Machines of the emulated account that were not terminated at the end.
         changes: What the emulated account holds, by full inventory, that it did not before, or
             the other way round; what the certificate states as an exception is left out.
@@ -54,6 +71,7 @@ class Rehearsal:
     run_certificate: Certificate
     certificate: Certificate
     instances_left: int
+    attempts: tuple[Attempt, ...]
     changes: tuple[str, ...]
     folder: Path
 
@@ -93,18 +111,21 @@ def rehearse(
     overrides: Sequence[str] = (),
     preset: str | None = None,
     options: Options | None = None,
-    seed: int = 0,
-    report: Report = silent,
+    setting: Setting | None = None,
 ) -> Rehearsal:
     """Deploy, launch, run, collect, account, tear down and certify in an emulated cloud.
 
     Needs no account, no credentials and no network.
 
     Raises:
-        UserError: something about the job is wrong; nothing was started.
+        UserError: something about the job or a fault is wrong; nothing was started.
+        ServiceError: a machine's user-data failed, or something is not emulated; it is named.
     """
+    setting = setting or Setting()
+    faults = [parse_fault(text) for text in setting.faults]
     prepared = prepare(job, overrides=overrides, preset=preset, engine="ec2")
     chosen = options or Options(cloud="rehearsal")
+    report = chosen.report
     region = chosen.region or _DEFAULT_REGION
     decide(prepared, region)  # a job that fits no machine ends here
     parent = local_home() / "rehearsal"
@@ -112,20 +133,33 @@ def rehearse(
     folder = Path(tempfile.mkdtemp(dir=parent, prefix="cloud-"))
     try:
         report("deploy", "starting an emulated cloud on this machine")
-        cloud = start_rehearsal(folder, region=region, seed=seed)
+        cloud = start_rehearsal(folder, region=region, seed=setting.seed)
         try:
             assert cloud.emulated is not None, "it was started here"  # noqa: S101  # ours
             report("deploy", cloud.emulated.protection)
             before = _inventory(cloud)
+            _arm(cloud, faults, report)
             deploy(cloud, chosen, report)
-            run = start(prepared, cloud, chosen, report)
+            chance = random.Random(f"{setting.seed}/run")  # noqa: S311  # a name, no secret
+            run = start(prepared, cloud, chosen, report, chance=chance)
             shown = _to_the_end(run, cloud, chosen, report)
+            cloud.emulated.faults.clear()
             return dataclasses.replace(shown, changes=_changes(before, _inventory(cloud)))
         finally:
             if cloud.emulated is not None:
                 cloud.emulated.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _arm(cloud: Cloud, faults: Sequence[FaultRequest], report: Report) -> None:
+    """Let go wrong what the user asked for."""
+    from flyback.rehearsal.strict import arm
+
+    assert cloud.emulated is not None, "a rehearsal holds its cloud"  # noqa: S101  # ours
+    for fault in faults:
+        report("deploy", f"fault: {fault}")
+        arm(cloud.emulated, fault.kind, dataclasses.asdict(fault))
 
 
 def _to_the_end(run: Run, cloud: Cloud, options: Options, report: Report) -> Rehearsal:
@@ -143,6 +177,7 @@ def _to_the_end(run: Run, cloud: Cloud, options: Options, report: Report) -> Reh
         run_certificate=run_certificate,
         certificate=certificate,
         instances_left=sum(1 for item in machines if item.state not in GONE),
+        attempts=run.launch.attempts,
         changes=(),
         folder=run.folder,
     )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from flyback.api.wiring import Cloud, local_home
 from flyback.errors import NotFoundError
 from flyback.launch import certify, watch
-from flyback.launch.account import cloud_usage, local_usage
+from flyback.launch.account import cloud_usage, local_usage, machine_uses
+from flyback.launch.adopt import adopt, machines_of
 from flyback.launch.collect import collect
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
+from flyback.launch.status import Status, status_of
 from flyback.launch.teardown import terminate_and_wait
-from flyback.plan.receipt import make_receipt
+from flyback.plan.receipt import MachineUse, make_receipt
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
 from flyback.spec.event import Marker
@@ -67,9 +69,25 @@ class Run:
         """The run's files on this machine."""
         return self._home.root / self._records.paths.prefix
 
+    def attach(self) -> Self:
+        """Find or complete the machine of a launch that was cut off; else nothing.
+
+        Raises:
+            RefusedError: EC2 refuses the stored request.
+        """
+        if self._cloud is not None:
+            session, clock = self._cloud.session, self._cloud.clock
+            self.launch = adopt(session, self.launch, self._records, clock, self._report)
+        return self
+
     def marker(self) -> Marker | None:
         """How the run ended, or None while it goes on."""
         return self._records.marker()
+
+    def status(self) -> Status:
+        """How it stands just now."""
+        clock = SystemClock() if self._cloud is None else self._cloud.clock
+        return status_of(self.launch, self.plan, self._records, clock.now())
 
     def wait(self) -> Marker:
         """Wait for the end, bring everything home, write receipt and certificate."""
@@ -86,7 +104,7 @@ class Run:
         Returns:
             How the run ended, or None while it goes on.
         """
-        if self.marker() is not None:
+        if self.is_over():
             return self.wait()
         self._fetch()
         return None
@@ -124,15 +142,36 @@ class Run:
         return self._read(Certificate, self._records.paths.certificate)
 
     def stop(self) -> Marker:
-        """End the run now; waits until it is over."""
-        if self._cloud is None:
+        """End the run now; waits until it is over. One that was over already stays as it was."""
+        cloud = self._cloud
+        if cloud is None:
             stop_local(self._home.root, self.run_id)
-        else:
-            ids = tuple(
-                attempt.instance_id for attempt in self.launch.attempts if attempt.instance_id
+            return self.wait()
+        if self.marker() is None:
+            self._records.declare(
+                Marker(
+                    run_id=self.run_id,
+                    attempt=self.launch.attempts[-1].number,
+                    kind="INTERRUPTED",
+                    exit_code=None,
+                    reason="stopped",
+                    log_tail="stopped by its user",
+                    at=cloud.clock.now(),
+                )
             )
-            terminate_and_wait(self._cloud.session, ids, self._cloud.clock, self._report)
+        machines = machines_of(cloud.session, self.launch)
+        terminate_and_wait(cloud.session, machines, cloud.clock, self._report)
         return self.wait()
+
+    def is_over(self) -> bool:
+        """Whether the run has its marker, or lost its machine without one."""
+        if self.marker() is not None:
+            return True
+        if self._cloud is None:
+            return not is_alive(self._home.root, self.run_id)
+        instance_id = self.launch.attempts[-1].instance_id
+        instance = self._cloud.session.ec2.instance(instance_id) if instance_id else None
+        return watch.is_gone(instance, self.launch, self._cloud.clock, seen=False)
 
     def _watch(self) -> Marker:
         if self._cloud is None:
@@ -150,9 +189,9 @@ class Run:
             collect(self._records, self._home, self._report)
 
     def _has_ended(self) -> bool:
-        if self._records.marker() is None:
-            return False
-        return self._cloud is not None or not is_alive(self._home.root, self.run_id)
+        if self._cloud is not None:
+            return self.is_over()
+        return self.marker() is not None and not is_alive(self._home.root, self.run_id)
 
     def _read(self, kind: type[T], key: str) -> T:
         found = self._records.read(kind, key)
@@ -163,15 +202,19 @@ class Run:
         return found
 
     def _account(self) -> Receipt:
-        if self._cloud is None:
+        cloud = self._cloud
+        if cloud is None:
             usage = local_usage(self.launch, self._records, SystemClock())
+            machines: tuple[MachineUse, ...] = ()
         else:
-            usage = cloud_usage(self._cloud.session, self.launch, self._records, self._cloud.clock)
+            facts = (cloud.session, self.launch, self._records, cloud.clock)
+            usage, machines = cloud_usage(*facts), machine_uses(*facts)
         return make_receipt(
             run_id=self.run_id,
             plan=self.plan,
             usage=usage,
-            rehearsed=self._cloud is not None and self._cloud.rehearsed,
+            rehearsed=cloud is not None and cloud.rehearsed,
+            machines=machines,
         )
 
     def _certify(self) -> Certificate:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from flyback.api.job import Prepared, prepare
+from flyback.api.launching import Where, decide, launch_in_cloud
 from flyback.api.runs import Run
 from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, serve_rehearsal
 from flyback.errors import UserError
 from flyback.infra import templates
-from flyback.infra.bundle import build
 from flyback.launch import certify, stack, teardown
-from flyback.launch.deployment import NAME_TAG, Deployment, find
-from flyback.launch.ec2 import Ec2Executor, Payload
+from flyback.launch.deployment import NAME_TAG, Deployment
 from flyback.launch.local import LocalExecutor
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.runid import new_run_id
-from flyback.plan.expectation import expect
-from flyback.plan.planner import make_plan
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
-from flyback.spec.codec import write_json
+from flyback.spec.codec import read_json, write_json
 from flyback.spec.job import Engine, JobSpec
+from flyback.spec.launch import Launch
+from flyback.spec.paths import RunPaths
 from flyback.spec.plan import Plan
 from flyback.store.file import FileStore
-from flyback.store.open import open_store
 
 __all__ = [
     "Options",
@@ -59,6 +58,10 @@ class Options:
         name: The deployment's; several may share an account.
         tags: Values of the tags Project, Environment, Owner and CostCenter.
         engine: Where jobs run that don't say it; None takes the job's default.
+        report: Told each step of what a verb does.
+        run_id: Name of the run; None makes one.
+        also_regions: Regions to try, in order, when the chosen one has no machine; one without a
+            deployment is passed over.
     """
 
     cloud: CloudName = "aws"
@@ -67,16 +70,19 @@ class Options:
     name: str = "flyback"
     tags: Mapping[str, str] = field(default_factory=dict)
     engine: Engine | None = None
+    report: Report = silent
+    run_id: str | None = None
+    also_regions: tuple[str, ...] = ()
 
     def open(self) -> Cloud:
         """Reach the account."""
         return open_cloud(self.cloud, region=self.region, profile=self.profile)
 
 
-def up(options: Options | None = None, *, report: Report = silent) -> Deployment:
+def up(options: Options | None = None) -> Deployment:
     """Deploy flyback into the account; does nothing where it is deployed already."""
     chosen = options or Options()
-    return deploy(chosen.open(), chosen, report)
+    return deploy(chosen.open(), chosen, chosen.report)
 
 
 def deploy(cloud: Cloud, options: Options, report: Report) -> Deployment:
@@ -90,12 +96,10 @@ def deploy(cloud: Cloud, options: Options, report: Report) -> Deployment:
     return stack.up(cloud.session, desired, cloud.clock, report)
 
 
-def down(
-    options: Options | None = None, *, keep_data: bool = False, report: Report = silent
-) -> Certificate:
+def down(options: Options | None = None, *, keep_data: bool = False) -> Certificate:
     """Remove flyback from the account and prove that nothing is left."""
     chosen = options or Options()
-    return remove(chosen.open(), chosen, keep_data=keep_data, report=report)
+    return remove(chosen.open(), chosen, keep_data=keep_data, report=chosen.report)
 
 
 def remove(cloud: Cloud, options: Options, *, keep_data: bool, report: Report) -> Certificate:
@@ -130,10 +134,21 @@ def run(
     overrides: Sequence[str] = (),
     preset: str | None = None,
     engine: Engine | None = None,
+    cloud: CloudName | None = None,
     options: Options | None = None,
-    report: Report = silent,
 ) -> Run:
     """Launch a job and return at once; `Run.wait` waits for it.
+
+    With `options.run_id`, the same again launches nothing twice: it finds the run, or completes its
+    launch.
+
+    Args:
+        job: A job file, or a job.
+        overrides: `key=value` and its kin, for a job file.
+        preset: Name of a preset, for a job file.
+        engine: Where it runs, whatever the job says.
+        cloud: Which cloud, whatever `options` says.
+        options: Region, profile, deployment.
 
     Raises:
         UserError: something about the job is wrong; nothing was created.
@@ -143,37 +158,67 @@ def run(
     prepared = prepare(
         job, overrides=overrides, preset=preset, engine=engine, otherwise=chosen.engine
     )
-    cloud = None if prepared.job.engine == "local" else chosen.open()
-    return start(prepared, cloud, chosen, report)
+    if cloud is not None:
+        chosen = dataclasses.replace(chosen, cloud=cloud)
+    reached = None if prepared.job.engine == "local" else chosen.open()
+    return start(prepared, reached, chosen, chosen.report)
 
 
-def decide(prepared: Prepared, region: str) -> Plan:
-    """The plan of a checked job."""
-    expected = expect(prepared.job, smoke=prepared.preset == "smoke")
-    return make_plan(prepared.job, region=region, expected=expected)
+def start(
+    prepared: Prepared,
+    cloud: Cloud | None,
+    options: Options,
+    report: Report,
+    *,
+    chance: random.Random | None = None,
+) -> Run:
+    """Launch a checked job on this machine (`cloud` None) or in an account.
 
-
-def start(prepared: Prepared, cloud: Cloud | None, options: Options, report: Report) -> Run:
-    """Launch a checked job on this machine (`cloud` None) or in an account."""
+    Args:
+        prepared: The job.
+        cloud: The account.
+        options: The deployment.
+        report: Told each step.
+        chance: Chooses the end of the run's id; None takes the system's own.
+    """
     if prepared.job.engine == "batch":
         raise UserError("the batch engine is not there yet", remedy="use engine ec2 or local")
     home = FileStore(local_home())
     clock = SystemClock() if cloud is None else cloud.clock
-    run_id = new_run_id(prepared.job.name, clock.now(), random.SystemRandom())
+    if options.run_id and (before := _launched(options.run_id, prepared, home)):
+        return Run(*before, cloud, report).attach()
+    run_id = options.run_id or new_run_id(
+        prepared.job.name, clock.now(), chance or random.SystemRandom()
+    )
     if cloud is None:
         made = decide(prepared, options.region or _DEFAULT_REGION)
         records = Records(run_id, home, home)
         local = LocalExecutor(home.root, clock, report)
         return Run(local.launch(made, prepared.archive(), records), made, None, report)
-    made = decide(prepared, cloud.session.region)
-    archive = prepared.archive()
-    deployment = find(cloud.session, options.name)
-    executor = Ec2Executor(cloud.session, deployment, clock, report, rehearsed=cloud.rehearsed)
-    bundle = build(local_home() / "bundles")
-    payload = Payload(bundle=bundle.path, bundle_sha256=bundle.sha256, archive=archive)
-    remote = open_store(deployment.store_url, s3_client=cloud.session.client("s3"))
-    launch = executor.launch(made, payload, Records(run_id, home, remote))
-    return Run(launch, made, cloud, report)
+    where = Where(cloud=cloud, name=options.name, also=options.also_regions)
+    return launch_in_cloud(prepared, where, run_id, report)
+
+
+def _launched(run_id: str, prepared: Prepared, home: FileStore) -> tuple[Launch, Plan] | None:
+    """What was launched from here under that id; None where nothing was.
+
+    Raises:
+        UserError: the id is none, or another job has it.
+    """
+    try:
+        paths = RunPaths(run_id)
+    except ValueError as error:
+        raise UserError(f"{error}", where="run id", remedy="choose another") from error
+    if not home.path(paths.launch).exists():
+        return None
+    launch = read_json(Launch, home.path(paths.launch))
+    if launch.job != prepared.job:
+        raise UserError(
+            f"another job has the run id {run_id!r}",
+            where=str(home.path(paths.launch)),
+            remedy="choose another id, or leave it out",
+        )
+    return launch, read_json(Plan, home.path(paths.plan))
 
 
 def stored_objects(options: Options | None = None) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -18,7 +19,15 @@ from flyback.spec.paths import home
 if TYPE_CHECKING:
     from flyback.rehearsal.cloud import RehearsalCloud
 
-__all__ = ["Cloud", "CloudName", "local_home", "open_cloud", "serve_rehearsal", "start_rehearsal"]
+__all__ = [
+    "Cloud",
+    "CloudName",
+    "elsewhere",
+    "local_home",
+    "open_cloud",
+    "serve_rehearsal",
+    "start_rehearsal",
+]
 
 CloudName = Literal["aws", "rehearsal"]
 
@@ -91,13 +100,22 @@ def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float =
     """
     try:
         from flyback.rehearsal.cloud import RehearsalCloud
+        from flyback.rehearsal.strict import StrictClock
     except ImportError as error:
         raise _missing(error) from error
     emulated = RehearsalCloud(folder, region=region, seed=seed, factor=factor)
     emulated.start()
     client = emulated.clock.participant("client")
     client.join()
-    return _emulated(emulated.environment(), client, folder, emulated)
+    clock = StrictClock(client, emulated)
+    return _emulated(emulated.environment(), clock, folder, emulated)
+
+
+def elsewhere(cloud: Cloud, region: str) -> Cloud:
+    """The same account in another region, reached the same way."""
+    ledger = FileLedger(cloud.ledger.path.with_name(f"{region}.jsonl"), cloud.clock)
+    session = cloud.session.in_region(region, ledger)
+    return dataclasses.replace(cloud, session=session, ledger=ledger)
 
 
 def serve_rehearsal(

@@ -104,6 +104,10 @@ class CloudFormation(Service):
             raise
         return True
 
+    def continue_rollback(self, stack: str) -> None:
+        """Try again to roll back an update whose rollback failed."""
+        self._call("continue_update_rollback", StackName=stack)
+
     def delete(self, stack: str, *, keep: tuple[str, ...] = ()) -> None:
         """Begin to delete a stack.
 

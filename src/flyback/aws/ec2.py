@@ -9,29 +9,33 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flyback.aws.service import Service
-from flyback.errors import NotFoundError
+from flyback.errors import NotFoundError, ServiceError
 
 __all__ = ["GONE", "Ec2", "FleetAnswer", "FleetError", "Image", "Instance", "Subnet"]
 
 GONE = frozenset({"terminated"})
+_VOLUME_ENDING = frozenset({"deleting", "deleted"})
+_WOULD_SUCCEED = "DryRunOperation"
 _ENDED_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """What a launch must know of an AMI: its root device's name and least size in GiB."""
+    """What a launch must know of an AMI: state, root device's name and its least size in GiB."""
 
     image_id: str
     root_device: str
     root_gib: int
+    state: str = "available"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subnet:
-    """A subnet and its availability zone."""
+    """A subnet, its availability zone, and how many addresses it has left."""
 
     subnet_id: str
     zone: str
+    free_addresses: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,7 @@ class Instance:
         ended_at: Seconds since the epoch, from StateTransitionReason; None while it runs, or where
             EC2 gives no time.
         reason: StateReason code (`Client.InstanceInitiatedShutdown`, …), or empty.
+        vcpus: Virtual CPUs as they are switched on; 0 where EC2 does not say.
     """
 
     instance_id: str
@@ -54,14 +59,22 @@ class Instance:
     ended_at: float | None
     reason: str
     tags: Mapping[str, str]
+    vcpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class FleetError:
-    """One failure that a fleet reports beside its answer, as a code and a sentence."""
+    """One failure that a fleet reports beside its answer, as a code and a sentence.
+
+    Args:
+        instance_type: Of the pool; empty where the fleet does not say.
+        subnet_id: The same.
+    """
 
     code: str
     message: str
+    instance_type: str = ""
+    subnet_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +83,19 @@ class FleetAnswer:
 
     fleet_id: str
     instance_ids: tuple[str, ...]
+    instance_type: str | None
+    subnet_id: str | None
     errors: tuple[FleetError, ...]
+
+
+def _fleet_error(item: Mapping[str, Any]) -> FleetError:
+    pool = item.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
+    return FleetError(
+        code=item.get("ErrorCode", ""),
+        message=item.get("ErrorMessage", ""),
+        instance_type=pool.get("InstanceType", ""),
+        subnet_id=pool.get("SubnetId", ""),
+    )
 
 
 def _tags(item: Mapping[str, Any]) -> dict[str, str]:
@@ -80,6 +105,7 @@ def _tags(item: Mapping[str, Any]) -> dict[str, str]:
 def _instance(item: Mapping[str, Any]) -> Instance:
     ended = _ENDED_AT.search(item.get("StateTransitionReason", ""))
     ended_at = None
+    cores = item.get("CpuOptions", {})
     if ended:
         moment = datetime.strptime(ended[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
         ended_at = moment.timestamp()
@@ -93,6 +119,7 @@ def _instance(item: Mapping[str, Any]) -> Instance:
         ended_at=ended_at,
         reason=item.get("StateReason", {}).get("Code", ""),
         tags=_tags(item),
+        vcpus=cores.get("CoreCount", 0) * cores.get("ThreadsPerCore", 0),
     )
 
 
@@ -114,13 +141,23 @@ class Ec2(Service):
             for mapping in found[0].get("BlockDeviceMappings", [])
             if mapping.get("DeviceName") == root and "Ebs" in mapping
         ]
-        return Image(image_id=image_id, root_device=root, root_gib=max(sizes, default=0))
+        return Image(
+            image_id=image_id,
+            root_device=root,
+            root_gib=max(sizes, default=0),
+            state=found[0].get("State", "available"),
+        )
 
     def subnets(self, subnet_ids: Sequence[str]) -> tuple[Subnet, ...]:
         """Zones of subnets."""
         found = self._call("describe_subnets", SubnetIds=list(subnet_ids))["Subnets"]
         return tuple(
-            Subnet(subnet_id=item["SubnetId"], zone=item["AvailabilityZone"]) for item in found
+            Subnet(
+                subnet_id=item["SubnetId"],
+                zone=item["AvailabilityZone"],
+                free_addresses=int(item.get("AvailableIpAddressCount", 1)),
+            )
+            for item in found
         )
 
     def create_fleet(self, request: Mapping[str, Any], scope: str) -> FleetAnswer:
@@ -137,11 +174,34 @@ class Ec2(Service):
             for instance_id in group.get("InstanceIds", [])
         )
         self._made("create_fleet", token, scope, *ids)
-        errors = tuple(
-            FleetError(code=item.get("ErrorCode", ""), message=item.get("ErrorMessage", ""))
-            for item in answer.get("Errors", [])
+        errors = tuple(_fleet_error(item) for item in answer.get("Errors", []))
+        granted = (answer.get("Instances") or [{}])[0]
+        overrides = granted.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
+        return FleetAnswer(
+            fleet_id=answer.get("FleetId", ""),
+            instance_ids=ids,
+            instance_type=granted.get("InstanceType"),
+            subnet_id=overrides.get("SubnetId"),
+            errors=errors,
         )
-        return FleetAnswer(fleet_id=answer.get("FleetId", ""), instance_ids=ids, errors=errors)
+
+    def check_fleet(self, request: Mapping[str, Any]) -> None:
+        """Ask whether we may make a fleet, without making it.
+
+        Raises:
+            AccessDeniedError: we may not.
+        """
+        try:
+            self._call("create_fleet", DryRun=True, **request)
+        except ServiceError as error:
+            if error.code != _WOULD_SUCCEED:
+                raise
+
+    def running(self) -> tuple[Instance, ...]:
+        """All machines of the region that count against quotas, whoever launched them."""
+        filters = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+        found = self._pages("describe_instances", "Reservations", Filters=filters)
+        return tuple(_instance(item) for group in found for item in group["Instances"])
 
     def instance(self, instance_id: str) -> Instance | None:
         """A machine; None where EC2 has forgotten it (about an hour after its end)."""
@@ -164,7 +224,23 @@ class Ec2(Service):
         """Volumes with a tag."""
         filters = [{"Name": f"tag:{tag}", "Values": [value]}]
         found = self._pages("describe_volumes", "Volumes", Filters=filters)
-        return tuple(item["VolumeId"] for item in found)
+        return tuple(item["VolumeId"] for item in found if item["State"] not in _VOLUME_ENDING)
+
+    def volume_exists(self, volume_id: str) -> bool:
+        """Whether a volume is there and not being deleted."""
+        try:
+            (volume,) = self._call("describe_volumes", VolumeIds=[volume_id])["Volumes"]
+        except NotFoundError:
+            return False
+        return volume["State"] not in _VOLUME_ENDING
+
+    def interface_exists(self, interface_id: str) -> bool:
+        """Whether a network interface is there."""
+        try:
+            self._call("describe_network_interfaces", NetworkInterfaceIds=[interface_id])
+        except NotFoundError:
+            return False
+        return True
 
     def interfaces(self, tag: str, value: str = "*") -> tuple[str, ...]:
         """Network interfaces with a tag."""
@@ -173,6 +249,7 @@ class Ec2(Service):
         return tuple(item["NetworkInterfaceId"] for item in found)
 
     def terminate(self, instance_ids: Sequence[str]) -> None:
-        """Terminate machines; ones that are gone already do not matter."""
-        if instance_ids:
-            self._call("terminate_instances", InstanceIds=list(instance_ids))
+        """Terminate machines; ones that EC2 has forgotten do not matter."""
+        known = [name for name in instance_ids if self.instance(name) is not None]
+        if known:  # one unknown id would refuse them all
+            self._call("terminate_instances", InstanceIds=known)

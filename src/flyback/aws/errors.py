@@ -6,70 +6,42 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from flyback.aws.refusals import refusal_for_code
 from flyback.errors import (
-    AccessDeniedError,
-    CapacityError,
     ConflictError,
+    CredentialsError,
     FlybackError,
+    NetworkError,
     NotFoundError,
-    QuotaError,
     ServiceError,
 )
 
 __all__ = ["error_for_code", "translated"]
 
-_DENIED = {
-    "403",
-    "AccessDenied",
-    "AccessDeniedException",
-    "AuthFailure",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "SignatureDoesNotMatch",
-    "UnauthorizedOperation",
-    "UnrecognizedClientException",
-}
-_QUOTA = {"LimitExceeded", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"}
-_CAPACITY = {
-    "InsufficientCapacityOnHost",
-    "InsufficientInstanceCapacity",
-    "SpotMaxPriceTooLow",
-    "UnfulfillableCapacity",
-    "Unsupported",
-}
 _CONFLICT = {
     "AlreadyExistsException",
     "BucketAlreadyExists",
     "BucketAlreadyOwnedByYou",
-    "ConditionalRequestConflict",
     "EntityAlreadyExists",
     "PreconditionFailed",
     "ResourceAlreadyExistsException",
 }
-_NOT_FOUND = {"404", "NoSuchBucket", "NoSuchEntity", "NoSuchKey", "ParameterNotFound"}
+_NOT_FOUND = {
+    "404",
+    "NoSuchBucket",
+    "NoSuchEntity",
+    "NoSuchKey",
+    "NoSuchResourceException",
+    "ParameterNotFound",
+}
+_NO_CREDENTIALS = "run `aws configure sso` or set AWS_PROFILE; `flyback rehearse` needs none"
 
 
 def error_for_code(code: str, message: str, where: str) -> FlybackError:
     """Our error for a service's error code; fleets return such codes beside a success."""
-    if code in _DENIED:
-        remedy = "check the credentials and that they may do this"
-        if code.startswith("ExpiredToken"):
-            remedy = "the credentials have expired: sign in again and repeat the command"
-        return AccessDeniedError(f"{code}: {message}", where=where, remedy=remedy)
-    if code in _QUOTA:
-        return QuotaError(
-            f"{code}: {message}",
-            where=where,
-            remedy="request an increase of the vCPU quota in Service Quotas, or name other types",
-        )
-    if code in _CAPACITY:
-        return CapacityError(
-            f"{code}: {message}",
-            where=where,
-            remedy="allow more instance types or zones (resources.any_of), or try later",
-        )
+    refusal = refusal_for_code(code, message, where)
+    if refusal is not None:
+        return refusal
     if code in _CONFLICT:
         return ConflictError(f"{code}: {message}", where=where)
     if code in _NOT_FOUND or code.endswith(
@@ -92,21 +64,43 @@ def translated(where: str) -> Iterator[None]:
         RefusedError: always one of its kinds, from the foreign error.
     """
     from boto3.exceptions import S3TransferFailedError, S3UploadFailedError
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
         raise _answered(error.response, where) from error
-    except NoCredentialsError as error:
-        raise AccessDeniedError(
-            "no AWS credentials were found",
-            where=where,
-            remedy="run `aws configure sso` or set AWS_PROFILE; `flyback rehearse` needs none",
-        ) from error
     except (BotoCoreError, S3TransferFailedError, S3UploadFailedError) as error:
         if isinstance(error.__context__, ClientError):  # boto3's transfers wrap what S3 answered
             raise _answered(error.__context__.response, where) from error
-        raise ServiceError(
+        raise _unanswered(error, where) from error
+
+
+def _unanswered(error: Exception, where: str) -> FlybackError:
+    """Our error for a request that never got an answer."""
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.NoCredentialsError):
+        return CredentialsError(
+            "no AWS credentials were found", where=where, remedy=_NO_CREDENTIALS
+        )
+    credentials = (
+        exceptions.CredentialRetrievalError,
+        exceptions.PartialCredentialsError,
+        exceptions.ProfileNotFound,
+        exceptions.SSOError,
+        exceptions.TokenRetrievalError,
+    )
+    if isinstance(error, credentials):
+        return CredentialsError(
+            f"{error}",
+            where=where,
+            remedy="sign in again (`aws sso login`), or name another profile",
+        )
+    if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
+        return NetworkError(
             f"{error}", where=where, remedy="check the network and the region, then repeat"
-        ) from error
+        )
+    return ServiceError(
+        f"{error}", where=where, remedy="check the network and the region, then repeat"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flyback.aws.service import Service
-from flyback.errors import NotFoundError
+from flyback.errors import NotFoundError, ServiceError
 
 __all__ = ["SPOT_ROLE", "Iam"]
 
@@ -23,7 +23,14 @@ class Iam(Service):
         return True
 
     def create_spot_role(self) -> None:
-        """Create EC2 Spot's service-linked role; fresh accounts lack it."""
+        """Create EC2 Spot's service-linked role; fresh accounts lack it.
+
+        One that somebody else made meanwhile, or an earlier call whose answer was lost, will do.
+        """
         self._intend("create_service_linked_role", SPOT_ROLE, "account")
-        self._call("create_service_linked_role", AWSServiceName=_SPOT_SERVICE)
+        try:
+            self._call("create_service_linked_role", AWSServiceName=_SPOT_SERVICE)
+        except ServiceError as error:
+            if "has been taken" not in error.what:
+                raise
         self._made("create_service_linked_role", SPOT_ROLE, "account", SPOT_ROLE)

@@ -98,6 +98,14 @@ class FileLedger:
         )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
+            if not self._is_whole():
+                file.write("\n")  # a crash tore the last line; this one must not go with it
             file.write(json.dumps(encode(entry)) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def _is_whole(self) -> bool:
+        with self.path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 1, 0))
+            return file.read() in (b"", b"\n")

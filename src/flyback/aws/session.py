@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import threading
 from collections import Counter
@@ -14,6 +15,7 @@ from flyback.aws.errors import translated
 from flyback.aws.iam import Iam
 from flyback.aws.ledger import Ledger, NoLedger
 from flyback.aws.logs import Logs
+from flyback.aws.quotas import Quotas
 from flyback.aws.s3 import Buckets
 from flyback.aws.ssm import Parameters
 from flyback.aws.sts import Identity, Sts
@@ -31,6 +33,14 @@ def configured_region(profile: str | None) -> str | None:
     with translated("AWS configuration"):
         region = Configuration(profile=profile).get_config_variable("region")
     return str(region) if region else None
+
+
+@functools.cache
+def _loader() -> Any:
+    """One for all sessions of this process: each new one reads the service models again."""
+    from botocore.session import Session as Core
+
+    return Core().get_component("data_loader")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +84,10 @@ class Session:
         """Who we are; one call, kept."""
         return Sts(self.client("sts"), self._ledger).identity()
 
+    def server_time(self) -> float:
+        """AWS's own time, in seconds since the epoch."""
+        return Sts(self.client("sts"), self._ledger).server_time()
+
     @property
     def cloudformation(self) -> CloudFormation:
         return CloudFormation(self.client("cloudformation"), self._ledger)
@@ -99,8 +113,16 @@ class Session:
         return Parameters(self.client("ssm"), self._ledger)
 
     @property
+    def quotas(self) -> Quotas:
+        return Quotas(self.client("service-quotas"), self._ledger)
+
+    @property
     def tagging(self) -> Tagging:
         return Tagging(self.client("resourcegroupstaggingapi"), self._ledger)
+
+    def in_region(self, region: str, ledger: Ledger) -> Session:
+        """The same account, reached the same way, in another region."""
+        return Session(dataclasses.replace(self._access, region=region), ledger)
 
     def client(self, service: str) -> Any:
         """The boto3 client of a service; for the store, and for the classes here."""
@@ -115,6 +137,8 @@ class Session:
 
         config = Config(
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            connect_timeout=5,  # a dead endpoint must not hold an agent that watches a deadline
+            read_timeout=30,
             user_agent_extra="flyback",
             max_pool_connections=32,
         )
@@ -125,14 +149,17 @@ class Session:
     @functools.cached_property
     def _boto(self) -> Any:
         import boto3
+        from botocore.session import Session as Core
 
         access = self._access
+        core = Core(profile=access.profile)
+        core.register_component("data_loader", _loader())
         return boto3.Session(
+            botocore_session=core,
             aws_access_key_id=access.access_key,
             aws_secret_access_key=access.secret_key,
             aws_session_token=access.session_token,
             region_name=access.region,
-            profile_name=access.profile,
         )
 
     def _count(self, model: Any, **_: Any) -> None:

@@ -8,8 +8,9 @@ import click
 
 from flyback import api
 from flyback.cli.options import account_flags, chosen_options
-from flyback.cli.screen import document, reporter, show
-from flyback.errors import LeftoversError, UserError
+from flyback.cli.outcome import certify
+from flyback.cli.screen import document, show
+from flyback.errors import UserError
 from flyback.spec.codec import encode
 
 __all__ = ["command"]
@@ -24,31 +25,24 @@ def command(*, keep_data: bool, yes: bool, as_json: bool, **flags: Any) -> None:
     """Remove flyback from the account and prove, service by service, that nothing is left."""
     from flyback.results.views import certificate_view
 
-    options = chosen_options(flags)
-    if not keep_data and not yes:
-        _ask(api.stored_objects(options))
-    certificate = api.down(options, keep_data=keep_data, report=reporter(quiet=as_json))
+    options = chosen_options(flags, quiet=as_json)
+    full = {bucket: count for bucket, count in api.stored_objects(options).items() if count}
+    if full and not keep_data and not yes:
+        _ask(full)
+    certificate = api.down(options, keep_data=keep_data)
     if as_json:
         document(encode(certificate))
     else:
         show(certificate_view(certificate))
-    if not certificate.clean and not keep_data:
-        raise LeftoversError(
-            f"{len(certificate.leftovers)} things are left",
-            where=f"account {certificate.account}, region {certificate.region}",
-            remedy="the certificate names each with the command that removes it",
-        )
+    certify(certificate, kept=frozenset(full) if keep_data else frozenset())
 
 
-def _ask(stored: dict[str, int]) -> None:
+def _ask(full: dict[str, int]) -> None:
     """Nobody loses data without a word.
 
     Raises:
         UserError: the answer is no, or nobody can be asked.
     """
-    full = {bucket: count for bucket, count in stored.items() if count}
-    if not full:
-        return
     names = ", ".join(f"{bucket} ({count} object versions)" for bucket, count in full.items())
     try:
         agreed = click.confirm(f"This deletes all objects in {names}. Go on?", err=True)

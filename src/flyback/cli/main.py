@@ -13,11 +13,14 @@ from flyback.errors import FlybackError
 __all__ = ["VERBS", "cli", "main"]
 
 VERBS = {
+    "doctor": "Check credentials, region, quotas, deployment, clock and tools.",
     "up": "Deploy flyback into your AWS account; again is a no-op.",
     "plan": "Show what a job would ask for and cost. Creates nothing.",
     "run": "Launch a job, watch it, bring it home.",
     "rehearse": "Run a job in an emulated cloud on this machine. Needs no account.",
+    "attach": "Go on with a run: complete its launch, watch it, bring it home.",
     "ps": "List runs and how they stand.",
+    "status": "Show how a run stands: health, time, spend, storage.",
     "logs": "Show a run's output; -f follows it.",
     "stop": "End a run now and see its machine gone.",
     "collect": "Bring a run's files home, with receipt and certificate.",

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from flyback.api import Options
+from flyback.cli.screen import reporter
 from flyback.spec.settings import Settings, load_settings
 
-__all__ = ["account_flags", "chosen_options", "job_flags", "preset_of"]
+__all__ = ["account_flags", "chosen_options", "job_flags", "preset_of", "profile_flag"]
 
 
 def _apply(flags: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
@@ -34,6 +35,8 @@ account_flags = _apply(
         click.option("--name", help="Name of the deployment (default: flyback)."),
     ]
 )
+
+profile_flag = click.option("--profile", help="AWS profile that the run was launched with.")
 
 job_flags = _apply(
     [
@@ -58,7 +61,9 @@ def preset_of(*, smoke: bool, full: bool, preset: str | None) -> str | None:
     return named[0] if named else None
 
 
-def chosen_options(flags: dict[str, Any], folder: Path | None = None) -> Options:
+def chosen_options(
+    flags: dict[str, Any], folder: Path | None = None, *, quiet: bool = False
+) -> Options:
     """Flags first, then `flyback.toml` beside the job or here, then defaults."""
     settings: Settings = load_settings(*([folder] if folder else []), Path.cwd())
     return Options(
@@ -68,4 +73,6 @@ def chosen_options(flags: dict[str, Any], folder: Path | None = None) -> Options
         name=flags.get("name") or settings.name or "flyback",
         tags=dict(settings.tags),
         engine=settings.engine,
+        report=reporter(quiet=quiet),
+        also_regions=tuple(flags.get("also_regions") or ()),
     )

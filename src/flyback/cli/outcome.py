@@ -11,9 +11,10 @@ from flyback.spec.certificate import Certificate
 from flyback.spec.codec import encode
 from flyback.spec.event import Marker
 from flyback.spec.job import JobSpec
+from flyback.spec.launch import Attempt
 from flyback.spec.result import Result
 
-__all__ = ["all_cells", "conclude", "show_run", "summary"]
+__all__ = ["all_cells", "certify", "conclude", "show_run", "summary"]
 
 
 def summary(run: api.Run) -> dict[str, Any]:
@@ -24,11 +25,19 @@ def summary(run: api.Run) -> dict[str, Any]:
         "marker": marker.kind if marker else None,
         "exit_code": marker.exit_code if marker else None,
         "reason": marker.reason if marker else None,
+        "attempts": [_attempt(attempt) for attempt in run.launch.attempts],
         "results": [encode(result) for result in run.results()],
         "quote_usd": receipt.quote_usd,
         "receipt_usd": receipt.total_usd,
         "leftovers": [encode(item) for item in certificate.leftovers] if certificate else [],
     }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    """What a reader wants of a try: everything but the request."""
+    told: dict[str, Any] = encode(attempt)
+    del told["request"], told["token"]
+    return told
 
 
 def all_cells(
@@ -45,13 +54,16 @@ def all_cells(
 def show_run(run: api.Run, *, as_json: bool) -> None:
     """Results, receipt and certificate."""
     from flyback.results.table import results_view
-    from flyback.results.views import certificate_view, receipt_view
+    from flyback.results.views import attempts_view, certificate_view, receipt_view
 
     if as_json:
         document(summary(run))
         return
     certificate = run.certificate()
     show(results_view(all_cells(run.results(), run.launch.job, run.marker())))
+    tries = attempts_view(run.launch.attempts)
+    if tries is not None:
+        show(tries)
     show(receipt_view(run.receipt()))
     if certificate is not None:
         show(certificate_view(certificate))
@@ -75,7 +87,28 @@ def conclude(marker: Marker, *certificates: Certificate | None) -> None:
         )
     if marker.kind == "INTERRUPTED":
         raise InterruptedRunError("the run was interrupted", where=marker.run_id)
+    certify(*certificates)
+
+
+def certify(*certificates: Certificate | None, kept: frozenset[str] = frozenset()) -> None:
+    """Raise where a certificate is not clean.
+
+    Args:
+        certificates: None where there is none to ask for.
+        kept: Identifiers that stay by their owner's wish.
+
+    Raises:
+        LeftoversError: something else is left.
+    """
     for certificate in certificates:
-        if certificate is not None and not certificate.clean:
-            left = ", ".join(item.identifier for item in certificate.leftovers)
-            raise LeftoversError(f"left: {left}", where=certificate.scope)
+        left = [
+            item
+            for item in (certificate.leftovers if certificate is not None else ())
+            if item.identifier not in kept
+        ]
+        if certificate is not None and left:
+            raise LeftoversError(
+                f"{len(left)} left: {', '.join(item.identifier for item in left)}",
+                where=f"certificate of {certificate.scope}",
+                remedy="; ".join(dict.fromkeys(item.remedy for item in left)),
+            )

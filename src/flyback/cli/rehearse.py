@@ -9,7 +9,7 @@ import click
 from flyback import api
 from flyback.cli.options import chosen_options, job_flags, preset_of
 from flyback.cli.outcome import conclude
-from flyback.cli.screen import announce, document, reporter, show
+from flyback.cli.screen import announce, document, show
 
 __all__ = ["command"]
 
@@ -18,6 +18,13 @@ __all__ = ["command"]
 @job_flags
 @click.option("--region", help="Region of the emulated account.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all that chance decides.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND:…",
+    help="Let something go wrong: throttle:0.1, capacity:us-east-1a, interrupt:at=40s, …",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document as last line.")
 def command(  # click hands over each flag by name
     *,
@@ -28,6 +35,7 @@ def command(  # click hands over each flag by name
     preset: str | None,
     region: str | None,
     seed: int,
+    faults: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run JOB through the whole cloud path, emulated on this machine.
@@ -35,23 +43,22 @@ def command(  # click hands over each flag by name
     No account, no credentials and no network are needed, and nothing is billed.
     """
     from flyback.results.table import results_view
-    from flyback.results.views import certificate_view, receipt_view
+    from flyback.results.views import attempts_view, certificate_view, receipt_view
 
     shown = api.rehearse(
         job,
         overrides=overrides,
         preset=preset_of(smoke=smoke, full=full, preset=preset),
         options=chosen_options({"cloud": "rehearsal", "region": region}, job.parent),
-        seed=seed,
-        report=reporter(),
+        setting=api.Setting(seed=seed, faults=faults),
     )
     if as_json:
         document(shown.summary())
     else:
-        show(
-            results_view(shown.results),
-            receipt_view(shown.receipt),
-            certificate_view(shown.certificate),
-        )
+        show(results_view(shown.results))
+        tries = attempts_view(shown.attempts)
+        if tries is not None:
+            show(tries)
+        show(receipt_view(shown.receipt), certificate_view(shown.certificate))
         announce(f"files: {shown.folder}")
     conclude(shown.marker, shown.run_certificate, shown.certificate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import click
 from flyback import api
 from flyback.cli.options import account_flags, chosen_options, job_flags, preset_of
 from flyback.cli.outcome import conclude, show_run
-from flyback.cli.patience import wait_or_detach
-from flyback.cli.screen import announce, document, reporter
+from flyback.cli.patience import cut_off, wait_or_detach
+from flyback.cli.screen import announce, document
 
 __all__ = ["command"]
 
@@ -20,6 +21,13 @@ __all__ = ["command"]
 @job_flags
 @account_flags
 @click.option("--engine", type=click.Choice(["local", "ec2", "batch"]), help="Where it runs.")
+@click.option("--run-id", help="The run's name; the same again goes on with it.")
+@click.option(
+    "--also-region",
+    "also_regions",
+    multiple=True,
+    help="Region to try when the chosen one has no machine; may be given again.",
+)
 @click.option("--detach", is_flag=True, help="Launch and return.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document as last line.")
 def command(  # click hands over each flag by name
@@ -30,6 +38,7 @@ def command(  # click hands over each flag by name
     full: bool,
     preset: str | None,
     engine: Any,
+    run_id: str | None,
     detach: bool,
     as_json: bool,
     **flags: Any,
@@ -38,14 +47,18 @@ def command(  # click hands over each flag by name
 
     OVERRIDES are key=value, key=a,b (a sweep), +key=value, ~key. Ctrl-C once detaches, twice stops.
     """
-    run = api.run(
-        job,
-        overrides=overrides,
-        preset=preset_of(smoke=smoke, full=full, preset=preset),
-        engine=engine,
-        options=chosen_options(flags, job.parent),
-        report=reporter(),
-    )
+    known = frozenset(api.run_ids())
+    try:
+        run = api.run(
+            job,
+            overrides=overrides,
+            preset=preset_of(smoke=smoke, full=full, preset=preset),
+            engine=engine,
+            options=dataclasses.replace(chosen_options(flags, job.parent), run_id=run_id),
+        )
+    except KeyboardInterrupt:
+        cut_off(frozenset(api.run_ids()) - known)
+        raise
     if detach:
         if as_json:
             document({"run_id": run.run_id})

@@ -8,7 +8,7 @@ import click
 
 from flyback import api
 from flyback.cli.options import account_flags, chosen_options
-from flyback.cli.screen import announce, document, reporter
+from flyback.cli.screen import announce, document
 from flyback.spec.codec import encode
 
 __all__ = ["command"]
@@ -19,7 +19,7 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(*, as_json: bool, **flags: Any) -> None:
     """Deploy flyback into your AWS account. A second `up` changes nothing."""
-    deployment = api.up(chosen_options(flags), report=reporter(quiet=as_json))
+    deployment = api.up(chosen_options(flags, quiet=as_json))
     if as_json:
         document(encode(deployment))
         return

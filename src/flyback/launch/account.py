@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from flyback.aws.ec2 import Instance
 from flyback.aws.session import Session
 from flyback.launch.records import Records
+from flyback.plan.receipt import MachineUse
 from flyback.spec.clock import Clock
-from flyback.spec.launch import Launch
+from flyback.spec.event import Marker
+from flyback.spec.launch import Attempt, Launch
 from flyback.spec.receipt import Usage
 
-__all__ = ["cloud_usage", "local_usage"]
+__all__ = ["cloud_usage", "local_usage", "machine_uses"]
 
 _PUT_CLASS = frozenset(
     {
@@ -25,6 +28,7 @@ _PUT_CLASS = frozenset(
 )
 _GET_CLASS = frozenset({"GetObject", "HeadObject"})
 _HOUR_S = 3600.0
+_TAKEN = "Server.SpotInstanceTermination"
 _SHUTDOWN_S = 10.0  # assumed: from the marker to the end of the operating system
 
 
@@ -34,10 +38,41 @@ def cloud_usage(session: Session, launch: Launch, records: Records, clock: Clock
     S3 requests of the client are counted here, those of the agent by the agent.
     """
     attempt = launch.attempts[-1]
-    instance = session.ec2.instance(attempt.instance_id or "")
+    machines = machine_uses(session, launch, records, clock)
+    _, stored = records.stored_bytes()
+    agent = _uploaded(records, attempt.number)
+    return Usage(
+        instance_type=attempt.instance_type,
+        zone=attempt.zone,
+        market=attempt.market,
+        hours=sum(machine.hours for machine in machines),
+        boot_hours=_boot_hours(records, attempt),
+        disk_gib=_disk_gib(attempt.request),
+        stored_bytes=stored,
+        log_bytes=agent.get("log_bytes", 0),
+        put_requests=agent.get("put_requests", 0) + _counted(session, _PUT_CLASS),
+        get_requests=agent.get("get_requests", 0) + _counted(session, _GET_CLASS),
+    )
+
+
+def machine_uses(
+    session: Session, launch: Launch, records: Records, clock: Clock
+) -> tuple[MachineUse, ...]:
+    """Every machine that the run had, with its hours and whether EC2 took it away."""
+    return tuple(
+        _machine_use(session.ec2.instance(attempt.instance_id), attempt, launch, records, clock)
+        for attempt in launch.attempts
+        if attempt.instance_id is not None
+    )
+
+
+def _machine_use(
+    instance: Instance | None, attempt: Attempt, launch: Launch, records: Records, clock: Clock
+) -> MachineUse:
+    marker = records.read(Marker, records.paths.attempt(attempt.number).marker)
     started = attempt.launched_at or launch.created_at
-    ended = clock.now()
-    marker = records.marker()
+    # nothing bills past the deadline, and nobody may have looked for days
+    ended = min(clock.now(), launch.deadline)
     if marker is not None:
         # A machine that shut itself down leaves no time of its own in EC2; billing ends with
         # `shutting-down`, seconds after the agent's last word.
@@ -45,19 +80,11 @@ def cloud_usage(session: Session, launch: Launch, records: Records, clock: Clock
     if instance is not None:
         started = instance.launched_at
         ended = instance.ended_at or ended
-    _, stored = records.stored_bytes()
-    agent = _uploaded(records, attempt.number)
-    return Usage(
-        instance_type=attempt.instance_type,
-        zone=attempt.zone,
+    return MachineUse(
+        instance_type=attempt.instance_type or "",
         market=attempt.market,
         hours=max(ended - started, 0.0) / _HOUR_S,
-        boot_hours=_boot_hours(records, attempt.number, started),
-        disk_gib=_disk_gib(attempt.request),
-        stored_bytes=stored,
-        log_bytes=agent.get("log_bytes", 0),
-        put_requests=agent.get("put_requests", 0) + _counted(session, _PUT_CLASS),
-        get_requests=agent.get("get_requests", 0) + _counted(session, _GET_CLASS),
+        interrupted_by_ec2=instance is not None and instance.reason == _TAKEN,
     )
 
 
@@ -80,9 +107,11 @@ def local_usage(launch: Launch, records: Records, clock: Clock) -> Usage:
     )
 
 
-def _boot_hours(records: Records, attempt: int, started: float) -> float:
-    first = [event.at for event in records.events(attempt) if event.kind == "cell-started"]
-    return max(first[0] - started, 0.0) / _HOUR_S if first else 0.0
+def _boot_hours(records: Records, attempt: Attempt) -> float:
+    first = [event.at for event in records.events(attempt.number) if event.kind == "cell-started"]
+    if not first or attempt.launched_at is None:
+        return 0.0
+    return max(first[0] - attempt.launched_at, 0.0) / _HOUR_S
 
 
 def _disk_gib(request: Mapping[str, object]) -> int:

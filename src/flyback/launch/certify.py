@@ -1,4 +1,4 @@
-"""The certificate: four independent sources are asked, and all must say that nothing is left.
+"""The certificate: independent sources are asked, and all must say that nothing is left.
 
 The ledger knows what was intended, the stack what CloudFormation made, the tags what carries our
 name, and the sweep what looks like ours by kind and name. A thing counts as gone only in a terminal
@@ -7,20 +7,23 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from flyback.aws.cloudformation import StackResource
 from flyback.aws.ec2 import GONE, Instance
 from flyback.aws.iam import SPOT_ROLE
-from flyback.aws.ledger import FileLedger
+from flyback.aws.ledger import FileLedger, LedgerEntry
 from flyback.aws.session import Session
-from flyback.launch.deployment import NAME_TAG
+from flyback.launch.deployment import NAME_TAG, stack_name
 from flyback.launch.fleet import RUN_TAG
 from flyback.spec.certificate import Certificate, Check, Leftover
 from flyback.spec.clock import Clock
 
 __all__ = ["certify_account", "certify_run"]
 
+_POLL_S = 5.0
+_PATIENCE_S = 120.0
+_BUCKET_ARN = "arn:aws:s3:::"
 _SPOT_EXCEPTION = (
     f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
 )
@@ -28,28 +31,56 @@ _SPOT_EXCEPTION = (
 
 def certify_run(session: Session, run_id: str, ledger: FileLedger, clock: Clock) -> Certificate:
     """Prove that nothing of one run bills any more; the stack stays."""
-    checks = [
-        _ledger_check(session, ledger, run_id),
-        *_machine_checks(session, run_id, "tags"),
-        _tagging_check(session, RUN_TAG, run_id),
-    ]
-    return _certificate(session, run_id, checks, clock, exceptions=())
+
+    def ask() -> list[Check]:
+        return [
+            _ledger_check(session, ledger, lambda entry: entry.scope == run_id),
+            *_machine_checks(session, RUN_TAG, run_id, "tags"),
+            _tagging_check(session, RUN_TAG, run_id),
+        ]
+
+    return _certificate(session, run_id, _settled(ask, clock), clock, exceptions=())
 
 
 def certify_account(
     session: Session, name: str, stack_id: str | None, ledger: FileLedger, clock: Clock
 ) -> Certificate:
     """Prove that nothing of the deployment `name` is left in the account and region."""
-    checks = [
-        _ledger_check(session, ledger, None),
-        *([_stack_check(session, stack_id)] if stack_id else []),
-        _tagging_check(session, NAME_TAG, name),
-        *_machine_checks(session, "*", "sweep"),
-        _check("sweep", "s3", f"ListBuckets {name}-*", session.buckets.names(f"{name}-")),
-        _check("sweep", "logs", f"DescribeLogGroups /{name}/", session.logs.groups(f"/{name}/")),
-    ]
+    place = f"{session.identity.account}-{session.region}"
+    buckets = (f"{name}-data-{place}", f"{name}-outputs-{place}")  # as core.yaml names them
+    group = f"/flyback/{name}/"
+
+    def is_ours(entry: LedgerEntry) -> bool:
+        return entry.name == stack_name(name) or entry.scope not in ("stack", "account")
+
+    def ask() -> list[Check]:
+        return [
+            _ledger_check(session, ledger, is_ours, name),
+            *([_stack_check(session, stack_id)] if stack_id else []),
+            _tagging_check(session, NAME_TAG, name),
+            *_machine_checks(session, NAME_TAG, name, "sweep"),
+            _check(
+                "sweep",
+                "s3",
+                f"ListBuckets {', '.join(buckets)}",
+                [found for found in session.buckets.names(f"{name}-") if found in buckets],
+            ),
+            _check("sweep", "logs", f"DescribeLogGroups {group}", session.logs.groups(group)),
+        ]
+
+    checks = _settled(ask, clock)
     exceptions = (_SPOT_EXCEPTION,) if session.iam.has_spot_role() else ()
     return _certificate(session, "account", checks, clock, exceptions=exceptions)
+
+
+def _settled(ask: Callable[[], list[Check]], clock: Clock) -> list[Check]:
+    """Ask again for two minutes while something is left: deletions take a while to be seen."""
+    give_up = clock.now() + _PATIENCE_S
+    while True:
+        checks = ask()
+        if clock.now() >= give_up or not any(check.left for check in checks):
+            return checks
+        clock.sleep(_POLL_S)
 
 
 def _certificate(
@@ -89,26 +120,38 @@ def _check(source: str, service: str, question: str, left: Iterable[str], seen: 
     )
 
 
-def _ledger_check(session: Session, ledger: FileLedger, run_id: str | None) -> Check:
-    """Ask for each thing that a create call was made for."""
-    made = {
-        identifier
-        for entry in ledger.entries()
-        if run_id is None or entry.scope == run_id
-        for identifier in entry.made
-    }
+def _ledger_check(
+    session: Session,
+    ledger: FileLedger,
+    concerns: Callable[[LedgerEntry], bool],
+    name: str | None = None,
+) -> Check:
+    """Ask for each thing that a create call was made for.
+
+    A call whose answer was lost made a machine that carries its run's tag, which the other sources
+    ask for.
+    """
+    entries = [entry for entry in ledger.entries() if concerns(entry)]
+    made = {identifier for entry in entries for identifier in entry.made}
     left = []
     for identifier in sorted(made):
         if identifier.startswith("i-"):
             instance = session.ec2.instance(identifier)
-            if instance is not None and instance.state not in GONE:
+            if instance is not None and _lingers(instance) and _belongs(instance.tags, name):
                 left.append(identifier)
         elif ":stack/" in identifier:
             stack = session.cloudformation.describe(identifier)
-            if stack is not None and stack.status != "DELETE_COMPLETE":
+            if stack is None or stack.status == "DELETE_COMPLETE":
+                continue
+            if _belongs(stack.tags, name):
                 left.append(identifier)
-    question = f"each of {len(made)} things made" + (f" for {run_id}" if run_id else "")
+    question = f"each of {len(made)} things made by {len(entries)} entries"
     return _check("ledger", "ledger", question, left, len(made))
+
+
+def _belongs(tags: Mapping[str, str], name: str | None) -> bool:
+    """Another deployment's things are not ours to report; one without a name may be."""
+    return name is None or tags.get(NAME_TAG, name) == name
 
 
 def _stack_check(session: Session, stack_id: str) -> Check:
@@ -119,10 +162,10 @@ def _stack_check(session: Session, stack_id: str) -> Check:
     return _check("stack", "cloudformation", f"ListStackResources {stack_id}", left, len(resources))
 
 
-def _machine_checks(session: Session, run_id: str, source: str) -> list[Check]:
+def _machine_checks(session: Session, key: str, value: str, source: str) -> list[Check]:
     """Machines, their disks and their interfaces."""
-    instances = session.ec2.instances(RUN_TAG, run_id)
-    filters = f"tag:{RUN_TAG}={run_id}"
+    instances = session.ec2.instances(key, value)
+    filters = f"tag:{key}={value}"
     return [
         _check(
             source,
@@ -131,12 +174,12 @@ def _machine_checks(session: Session, run_id: str, source: str) -> list[Check]:
             (item.instance_id for item in instances if _lingers(item)),
             len(instances),
         ),
-        _check(source, "ec2", f"DescribeVolumes {filters}", session.ec2.volumes(RUN_TAG, run_id)),
+        _check(source, "ec2", f"DescribeVolumes {filters}", session.ec2.volumes(key, value)),
         _check(
             source,
             "ec2",
             f"DescribeNetworkInterfaces {filters}",
-            session.ec2.interfaces(RUN_TAG, run_id),
+            session.ec2.interfaces(key, value),
         ),
     ]
 
@@ -146,16 +189,26 @@ def _lingers(instance: Instance) -> bool:
 
 
 def _tagging_check(session: Session, key: str, value: str) -> Check:
-    """What the tagging API names; it remembers terminated machines, so each is looked up."""
+    """What the tagging API names; it remembers deleted things for hours, so each is looked up."""
     arns = session.tagging.arns(key, value)
-    left = []
-    for arn in arns:
-        if ":instance/" in arn:
-            instance = session.ec2.instance(arn.rsplit("/", 1)[1])
-            if instance is None or not _lingers(instance):
-                continue
-        left.append(_plain(arn))
+    left = [_plain(arn) for arn in arns if _is_there(session, arn)]
     return _check("tags", "tagging", f"GetResources {key}={value}", left, len(arns))
+
+
+def _is_there(session: Session, arn: str) -> bool:
+    """Ask the thing's own service; what we have no question for counts as there."""
+    kind, _, identifier = arn.partition(":ec2:")[2].rpartition(":")[2].partition("/")
+    if kind == "instance":
+        instance = session.ec2.instance(identifier)
+        return instance is not None and _lingers(instance)
+    if kind == "volume":
+        return session.ec2.volume_exists(identifier)
+    if kind == "network-interface":
+        return session.ec2.interface_exists(identifier)
+    if arn.startswith(_BUCKET_ARN):
+        return arn.removeprefix(_BUCKET_ARN) in session.buckets.names("")
+    # an instant fleet is a record of a request: it holds nothing once its machines are gone
+    return kind != "fleet"
 
 
 def _plain(arn: str) -> str:

@@ -6,20 +6,18 @@ first of all: whoever finds launch.json can replay it with the same client token
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from flyback.aws.ec2 import FleetAnswer, FleetError
-from flyback.aws.errors import error_for_code
 from flyback.aws.session import Session
-from flyback.errors import CapacityError, FlybackError
+from flyback.errors import CapacityError
 from flyback.launch.archive import Archive
 from flyback.launch.deployment import Deployment
-from flyback.launch.fleet import Site, Ticket, fleet_request
+from flyback.launch.fleet import Site
+from flyback.launch.preflight import allowed_by_quota, check_spot_role, inspect_site
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
+from flyback.launch.tries import Tries, markets_of, request_for
 from flyback.spec.clock import Clock
 from flyback.spec.launch import Attempt, Launch
 from flyback.spec.paths import bundle_key, workdir_key
@@ -43,7 +41,15 @@ class Payload:
 
 
 class Ec2Executor:
-    """Turns a plan into a machine that runs it."""
+    """Turns a plan into a machine that runs it.
+
+    Args:
+        session: The account.
+        deployment: What is deployed there.
+        clock: What waits wait on.
+        report: Told each step.
+        rehearsed: Whether the account is an emulated one.
+    """
 
     def __init__(
         self,
@@ -60,40 +66,73 @@ class Ec2Executor:
         self._clock = clock
         self._report = report
 
-    def launch(self, plan: Plan, payload: Payload, records: Records) -> Launch:
-        """Store the request, then ask; spot attempts first, then as the job's policy says.
+    def launch(
+        self, plan: Plan, payload: Payload, records: Records, earlier: tuple[Attempt, ...] = ()
+    ) -> Launch:
+        """Look first, then store the request, then ask, as often as the job's policy says.
+
+        Args:
+            plan: What to ask for.
+            payload: What travels to the machine.
+            records: The run's files.
+            earlier: Tries that other regions have refused.
 
         Raises:
             CapacityError: no machine within the job's attempts.
-            QuotaError: the account may not have one.
+            RefusedError: quota, permission, image, network or account set-up; as far as that can be
+                known before, nothing was created.
         """
-        image_id = self._session.parameters.get(AMI_PARAMETER)
-        site = Site(
-            deployment=self._deployment,
-            subnets=self._session.ec2.subnets(self._deployment.subnets),
-            image=self._session.ec2.image(image_id),
+        markets = markets_of(plan)
+        if not markets:
+            raise CapacityError("the job's spot policy allows no attempt")
+        site = inspect_site(self._session, self._deployment, AMI_PARAMETER)
+        if "spot" in markets:
+            check_spot_role(self._session, self._report)
+        allowed = allowed_by_quota(self._session, plan, markets, self._report)
+        markets = [market for market in markets if allowed[market].plan.candidates]
+        launch = self._draft(plan, payload, records, site, earlier)
+        first = allowed[markets[0]].plan
+        number = len(earlier) + 1
+        request = request_for(first, launch, site, number=number, market=markets[0])
+        self._session.ec2.check_fleet(request)
+        self._send(payload, records.remote)
+        records.write(records.paths.job, plan.job)
+        records.write(records.paths.plan, plan)
+        tries = Tries(
+            session=self._session,
+            clock=self._clock,
+            report=self._report,
+            records=records,
+            site=site,
+            allowed=allowed,
         )
+        return tries.until_granted(launch, markets)
+
+    def _draft(
+        self,
+        plan: Plan,
+        payload: Payload,
+        records: Records,
+        site: Site,
+        earlier: tuple[Attempt, ...],
+    ) -> Launch:
         now = self._clock.now()
-        launch = Launch(
+        return Launch(
             run_id=records.paths.run_id,
             job=plan.job,
             engine="ec2",
             region=self._session.region,
             store=self._deployment.store_url,
             log_group=self._deployment.log_group,
-            image_id=image_id,
+            image_id=site.image.image_id,
             image_parameter=AMI_PARAMETER,
             bundle_sha256=payload.bundle_sha256,
             workdir_sha256=payload.archive.sha256 if payload.archive else None,
             created_at=now,
             deadline=float(int(now + plan.deadline_hours * 3600)),
+            attempts=earlier,
             rehearsed=self._rehearsed,
         )
-        _request(plan, launch, site)  # an impossible one is refused before anything is stored
-        self._send(payload, records.remote)
-        records.write(records.paths.job, plan.job)
-        records.write(records.paths.plan, plan)
-        return self._try_markets(plan, launch, records, site)
 
     def _send(self, payload: Payload, store: Store) -> None:
         present = {item.key for item in store.list("bundles/")}
@@ -106,68 +145,3 @@ class Ec2Executor:
             size = len(payload.archive.data) / 1e6
             self._report("launch", f"uploading {payload.archive.files} files ({size:.1f} MB)")
             store.put(workdir_key(payload.archive.sha256), payload.archive.data)
-
-    def _try_markets(self, plan: Plan, launch: Launch, records: Records, site: Site) -> Launch:
-        spot = plan.job.spot
-        markets = ["spot"] * spot.attempts if plan.market == "spot" else []
-        if spot.then == "on-demand" or plan.market == "on-demand":
-            markets.append("on-demand")
-        refusal: FlybackError | None = None
-        for number, market in enumerate(markets, start=1):
-            request = _request(plan, launch, site, number=number, market=market)
-            attempt = Attempt(
-                number=number, token=request["ClientToken"], market=market, request=request
-            )
-            launch = dataclasses.replace(launch, attempts=(*launch.attempts, attempt))
-            records.write(records.paths.launch, launch)
-            answer = self._session.ec2.create_fleet(request, launch.run_id)
-            if answer.instance_ids:
-                return self._granted(launch, answer, records)
-            refusal = _refusal(answer)
-            self._report("launch", f"attempt {number} ({market}): {refusal.what}")
-            if not isinstance(refusal, CapacityError):
-                break
-        raise refusal or CapacityError("the job's spot policy allows no attempt")
-
-    def _granted(self, launch: Launch, answer: FleetAnswer, records: Records) -> Launch:
-        instance_id = answer.instance_ids[0]
-        instance = self._session.ec2.instance(instance_id)
-        current = dataclasses.replace(launch.attempts[-1], instance_id=instance_id)
-        if instance is not None:
-            current = dataclasses.replace(
-                current,
-                instance_type=instance.instance_type,
-                zone=instance.zone,
-                launched_at=instance.launched_at,
-            )
-        launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
-        records.write(records.paths.launch, launch)
-        self._report(
-            "launch",
-            f"{instance_id}: {current.market} {current.instance_type} in {current.zone}",
-        )
-        return launch
-
-
-def _request(
-    plan: Plan, launch: Launch, site: Site, *, number: int = 1, market: str = "spot"
-) -> dict[str, Any]:
-    ticket = Ticket(
-        run_id=launch.run_id,
-        attempt=number,
-        token=f"{launch.run_id[-58:]}-{number}",  # at most 64 characters
-        market=market,
-        deadline=int(launch.deadline),
-        bundle_sha256=launch.bundle_sha256,
-    )
-    return fleet_request(plan, ticket, site)
-
-
-def _refusal(answer: FleetAnswer) -> FlybackError:
-    """The most telling of a fleet's errors: one that trying again can't mend goes first."""
-    errors = answer.errors or (
-        FleetError(code="InsufficientInstanceCapacity", message="the fleet gave no machine"),
-    )
-    refusals = [error_for_code(item.code, item.message, "ec2:CreateFleet") for item in errors]
-    refusals.sort(key=lambda refusal: isinstance(refusal, CapacityError))
-    return refusals[0]

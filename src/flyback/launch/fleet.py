@@ -85,7 +85,8 @@ def fleet_request(plan: Plan, ticket: Ticket, site: Site) -> dict[str, Any]:
             }
         ],
         "TagSpecifications": [
-            {"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")
+            {"ResourceType": kind, "Tags": tags}
+            for kind in ("fleet", "instance", "network-interface", "volume")
         ],
     }
 

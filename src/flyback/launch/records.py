@@ -33,7 +33,7 @@ class Records:
         self.remote = remote
 
     def write(self, key: str, noun: Any, *, if_absent: bool = False) -> None:
-        """Write a noun to both places."""
+        """Write a noun to both places, here first: whoever was cut off finds it here."""
         data = (json.dumps(encode(noun), indent=2, allow_nan=False) + "\n").encode()
         for store in self._stores():
             store.put(key, data, if_absent=if_absent)
@@ -88,4 +88,4 @@ class Records:
         return len(sizes), sum(sizes)
 
     def _stores(self) -> tuple[Store, ...]:
-        return (self.local,) if self.local is self.remote else (self.remote, self.local)
+        return (self.local,) if self.local is self.remote else (self.local, self.remote)

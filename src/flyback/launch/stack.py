@@ -1,5 +1,7 @@
 """`up`: the core stack as its template says. Makes no mutating call where nothing changed.
 
+Whatever an earlier command left behind, a stack at work, half made, half deleted or half rolled
+back, is brought to rest first; so a command that was cut off is completed by running it again.
 `down` is in `teardown`.
 """
 
@@ -10,15 +12,18 @@ from dataclasses import dataclass, field
 
 from flyback.aws.cloudformation import StackFacts
 from flyback.aws.session import Session
-from flyback.errors import ServiceError
+from flyback.errors import ConflictError, NotFoundError, ServiceError
 from flyback.launch.deployment import READY, Deployment, stack_name
 from flyback.launch.progress import Report, silent
 from flyback.spec.clock import Clock
 
-__all__ = ["Desired", "follow", "up"]
+__all__ = ["Desired", "follow", "is_busy", "up"]
 
-_POLL_S = 5.0
+_POLL_S = 10.0
 _BUSY = "_IN_PROGRESS"
+_UPDATABLE = READY | {"IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE", "UPDATE_FAILED"}
+_DEPLOYED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
+_ROUNDS = 8  # each brings the stack nearer; only somebody who works against us needs more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,38 +48,42 @@ def up(session: Session, desired: Desired, clock: Clock, report: Report = silent
     """Deploy the core stack, or find it deployed.
 
     Raises:
-        ServiceError: CloudFormation rolled back; the message holds its first reason.
+        ServiceError: CloudFormation rolled back; the message holds its first reason. Or an earlier
+            stack can't be removed.
         AccessDeniedError: a permission is missing.
     """
     name = stack_name(desired.name)
     if not session.iam.has_spot_role():
         report("deploy", "creating EC2 Spot's service-linked role (it stays after `down`)")
         session.iam.create_spot_role()
-    stack = session.cloudformation.describe(name)
-    if stack is not None and stack.status.endswith(_BUSY):
-        report("deploy", f"{name} is in state {stack.status}; waiting")
-        follow(session, stack.stack_id, clock, report)
+    for _ in range(_ROUNDS):
         stack = session.cloudformation.describe(name)
-    if stack is not None and stack.status not in READY:
-        # a create that rolled back, or a delete that failed, leaves nothing to update
-        report("deploy", f"{name} is in state {stack.status}; deleting it first")
-        session.cloudformation.delete(stack.stack_id)
-        follow(session, stack.stack_id, clock, report)
-        stack = None
-    stack_id = _create_or_update(session, desired, stack, report)
-    if stack_id is not None:
-        _expect_ready(session, stack_id, clock, report)
-    facts = session.cloudformation.describe(name)
-    if facts is None:
-        raise ServiceError(f"the stack {name!r} vanished while it was deployed")
-    return Deployment.from_stack(desired.name, facts)
+        if stack is not None and stack.status in READY and _is_up_to_date(session, desired, stack):
+            report("deploy", f"the stack {name} is up to date")
+            return Deployment.from_stack(desired.name, stack)
+        deployed = _step(session, desired, stack, clock, report)
+        if deployed is not None:
+            return Deployment.from_stack(desired.name, deployed)
+    raise ServiceError(
+        f"the stack {name!r} does not come to rest",
+        where=f"region {session.region}",
+        remedy="somebody else may be changing it; run `flyback up` again when they are done",
+    )
+
+
+def is_busy(status: str) -> bool:
+    """Whether CloudFormation works on a stack; one in review waits for a person, for ever."""
+    return status.endswith(_BUSY) and status != "REVIEW_IN_PROGRESS"
 
 
 def follow(session: Session, stack_id: str, clock: Clock, report: Report) -> str:
     """Report a stack's events until it rests; its last status (empty where it is gone)."""
-    seen = {event.event_id for event in session.cloudformation.events(stack_id)[:-1]}
+    seen: set[str] | None = None
     while True:
-        for event in session.cloudformation.events(stack_id):
+        events = session.cloudformation.events(stack_id)
+        if seen is None:
+            seen = {event.event_id for event in events[:-1]}
+        for event in events:
             if event.event_id in seen:
                 continue
             seen.add(event.event_id)
@@ -84,39 +93,91 @@ def follow(session: Session, stack_id: str, clock: Clock, report: Report) -> str
         stack = session.cloudformation.describe(stack_id)
         if stack is None:
             return ""
-        if not stack.status.endswith(_BUSY):
+        if not is_busy(stack.status):
             return stack.status
         clock.sleep(_POLL_S)
 
 
-def _create_or_update(
-    session: Session, desired: Desired, stack: StackFacts | None, report: Report
-) -> str | None:
-    name = stack_name(desired.name)
-    service = session.cloudformation
+def _is_up_to_date(session: Session, desired: Desired, stack: StackFacts) -> bool:
+    return desired.matches(stack, session.cloudformation.template(stack.stack_id))
+
+
+def _step(
+    session: Session, desired: Desired, stack: StackFacts | None, clock: Clock, report: Report
+) -> StackFacts | None:
+    """One move towards what is desired; the stack once it is there."""
+    service, name = session.cloudformation, stack_name(desired.name)
     if stack is None:
         report("deploy", f"creating the stack {name} in {session.region}")
-        return service.create(name, desired.template, desired.parameters, desired.tags)
-    if desired.matches(stack, service.template(name)):
-        report("deploy", f"the stack {name} is up to date")
-        return None
-    report("deploy", f"updating the stack {name}")
-    changed = service.update(name, desired.template, desired.parameters, desired.tags)
-    return stack.stack_id if changed else None
+        try:
+            stack_id = service.create(name, desired.template, desired.parameters, desired.tags)
+        except ConflictError:  # an earlier call made it and its answer was lost, or somebody else
+            return None
+        return _deployed(session, stack_id, clock, report)
+    if is_busy(stack.status):
+        report("deploy", f"{name} is in state {stack.status}; waiting")
+        follow(session, stack.stack_id, clock, report)
+    elif stack.status in _UPDATABLE:
+        report("deploy", f"updating the stack {name}")
+        if service.update(name, desired.template, desired.parameters, desired.tags):
+            return _deployed(session, stack.stack_id, clock, report)
+        return service.describe(stack.stack_id)
+    elif stack.status == "UPDATE_ROLLBACK_FAILED":
+        _roll_back(session, stack, clock, report)
+    else:
+        _clear(session, stack, clock, report)
+    return None
 
 
-def _expect_ready(session: Session, stack_id: str, clock: Clock, report: Report) -> None:
+def _deployed(session: Session, stack_id: str, clock: Clock, report: Report) -> StackFacts:
     status = follow(session, stack_id, clock, report)
-    if status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
-        return
-    failed = [
-        event
-        for event in session.cloudformation.events(stack_id)
-        if event.status.endswith("_FAILED") and event.reason
-    ]
-    why = f"{failed[0].logical_id}: {failed[0].reason}" if failed else status
+    facts = session.cloudformation.describe(stack_id)
+    if facts is not None and status in _DEPLOYED:
+        return facts
+    why = _first_failure(session, stack_id) or status or "it vanished"
     raise ServiceError(
         f"CloudFormation could not deploy: {why}",
         where=stack_id.split("/")[1] if "/" in stack_id else stack_id,
-        remedy="mend that and run `flyback up` again; nothing was left half made",
+        remedy="mend that and run `flyback up` again; it goes on from there",
     )
+
+
+def _roll_back(session: Session, stack: StackFacts, clock: Clock, report: Report) -> None:
+    report("deploy", f"{stack.name} is in state {stack.status}; rolling back again")
+    session.cloudformation.continue_rollback(stack.stack_id)
+    status = follow(session, stack.stack_id, clock, report)
+    if status == "UPDATE_ROLLBACK_FAILED":
+        raise ServiceError(
+            f"an update could not be rolled back: {_first_failure(session, stack.stack_id)}",
+            where=stack.name,
+            remedy="mend that and run `flyback up` again, or remove the stack: `flyback down`",
+        )
+
+
+def _clear(session: Session, stack: StackFacts, clock: Clock, report: Report) -> None:
+    """Delete what can't be updated: a create that failed, a delete that failed, an empty review."""
+    report("deploy", f"{stack.name} is in state {stack.status}; deleting it first")
+    session.cloudformation.delete(stack.stack_id)
+    status = follow(session, stack.stack_id, clock, report)
+    if status not in ("", "DELETE_COMPLETE"):
+        why = _first_failure(session, stack.stack_id)
+        raise ServiceError(
+            f"the stack is in state {status} and can't be deleted: {why}",
+            where=stack.name,
+            remedy="`flyback down` empties the buckets; `flyback down --keep-data` keeps them",
+        )
+
+
+def _first_failure(session: Session, stack_id: str) -> str:
+    """The first thing that went wrong in the stack's latest operation."""
+    found = ""
+    try:
+        events = session.cloudformation.events(stack_id)
+    except NotFoundError:
+        return found
+    for event in reversed(events):
+        if event.status.endswith("_FAILED") and event.reason:
+            found = f"{event.logical_id}: {event.reason}"
+        if event.reason == "User Initiated":
+            break
+    return found

@@ -5,10 +5,9 @@ from __future__ import annotations
 from flyback.aws.ec2 import GONE
 from flyback.aws.session import Session
 from flyback.errors import LeftoversError
-from flyback.launch.deployment import stack_name
-from flyback.launch.fleet import RUN_TAG
+from flyback.launch.deployment import NAME_TAG, stack_name
 from flyback.launch.progress import Report, silent
-from flyback.launch.stack import follow
+from flyback.launch.stack import follow, is_busy
 from flyback.spec.clock import Clock
 
 __all__ = ["down", "stored_objects", "terminate_and_wait"]
@@ -16,6 +15,7 @@ __all__ = ["down", "stored_objects", "terminate_and_wait"]
 _POLL_S = 5.0
 _PATIENCE_S = 900.0
 _BUCKET = "AWS::S3::Bucket"
+_ROUNDS = 5  # waiting for another command, a delete that fails, and one that keeps what holds it
 
 
 def down(
@@ -36,26 +36,30 @@ def down(
     Raises:
         LeftoversError: CloudFormation could not delete something.
     """
-    terminate_and_wait(session, _running(session), clock, report)
-    stack = session.cloudformation.describe(stack_name(name))
-    if stack is None:
-        report("teardown", f"there is no stack {stack_name(name)}")
-        return None
-    full = _empty_buckets(session, stack.stack_id, keep_data=keep_data, report=report)
-    report("teardown", f"deleting the stack {stack.name}")
-    session.cloudformation.delete(stack.stack_id)
-    status = follow(session, stack.stack_id, clock, report)
-    if status == "DELETE_FAILED" and full:
-        report("teardown", f"keeping the data in {', '.join(sorted(full.values()))}")
-        session.cloudformation.delete(stack.stack_id, keep=tuple(sorted(full)))
-        status = follow(session, stack.stack_id, clock, report)
-    if status not in {"", "DELETE_COMPLETE"}:
-        raise LeftoversError(
-            f"the stack is in state {status}",
-            where=stack.name,
-            remedy="run `flyback down` again; the events above say what holds it",
-        )
-    return stack.stack_id
+    stack_id = None
+    for _ in range(_ROUNDS):
+        terminate_and_wait(session, _running(session, name), clock, report)
+        stack = session.cloudformation.describe(stack_id or stack_name(name))
+        if stack is None or stack.status == "DELETE_COMPLETE":
+            if stack_id is None:
+                report("teardown", f"there is no stack {stack_name(name)}")
+            return stack_id
+        stack_id = stack.stack_id
+        if is_busy(stack.status):
+            report("teardown", f"{stack.name} is in state {stack.status}; waiting")
+            follow(session, stack_id, clock, report)
+            continue
+        full = _empty_buckets(session, stack_id, keep_data=keep_data, report=report)
+        keep = tuple(sorted(full)) if stack.status == "DELETE_FAILED" else ()
+        kept = f", keeping the data in {', '.join(sorted(full.values()))}" if full else ""
+        report("teardown", f"deleting the stack {stack.name}{kept}")
+        session.cloudformation.delete(stack_id, keep=keep)
+        follow(session, stack_id, clock, report)
+    raise LeftoversError(
+        f"the stack is still not deleted after {_ROUNDS} attempts",
+        where=stack_name(name),
+        remedy="run `flyback down` again; the events above say what holds it",
+    )
 
 
 def stored_objects(session: Session, name: str) -> dict[str, int]:
@@ -99,8 +103,9 @@ def terminate_and_wait(
             clock.sleep(_POLL_S)
 
 
-def _running(session: Session) -> tuple[str, ...]:
-    found = session.ec2.instances(RUN_TAG)
+def _running(session: Session, name: str) -> tuple[str, ...]:
+    """Machines of this deployment; others may share the account."""
+    found = session.ec2.instances(NAME_TAG, name)
     return tuple(item.instance_id for item in found if item.state not in GONE)
 
 

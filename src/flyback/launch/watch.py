@@ -10,14 +10,17 @@ from flyback.aws.session import Session
 from flyback.launch.local import is_alive
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
+from flyback.launch.teardown import terminate_and_wait
 from flyback.spec.clock import Clock
 from flyback.spec.event import Event, Marker
 from flyback.spec.launch import Launch
 
-__all__ = ["cloud_log", "local_log", "watch_cloud", "watch_local"]
+__all__ = ["cloud_log", "is_gone", "local_log", "watch_cloud", "watch_local"]
 
 _CLOUD_POLL_S = 5.0
 _LOCAL_POLL_S = 0.1
+_UNKNOWN_S = 600.0
+_GRACE_S = 600.0  # past the deadline: the machine's own timers go first
 _BORING = frozenset({"heartbeat"})
 
 
@@ -27,19 +30,23 @@ def watch_cloud(
     """Wait until the run has its marker and its machine is terminated.
 
     Where the machine ended and left the run without one, its attempt's marker becomes the run's; a
-    machine that left none at all is FAILURE, reason `lost`.
+    machine that left none at all is FAILURE, reason `lost`. One that outlives its deadline, against
+    all its timers, is terminated.
     """
     attempt = launch.attempts[-1]
     teller = _Teller(records, attempt.number, report)
     state = ""
     while True:
-        instance = session.ec2.instance(attempt.instance_id or "")
+        instance = session.ec2.instance(attempt.instance_id) if attempt.instance_id else None
         if instance is not None and instance.state != state:
             state = instance.state
             report("run", f"{instance.instance_id} is {state}")
         teller.tell()
-        if instance is None or instance.state in GONE:
+        if is_gone(instance, launch, clock, seen=bool(state)):
             return records.marker() or records.declare(_last_word(launch, records, instance, clock))
+        if instance is not None and clock.now() > launch.deadline + _GRACE_S:
+            report("run", "its deadline has passed and the machine goes on")
+            terminate_and_wait(session, (instance.instance_id,), clock, report)
         clock.sleep(_CLOUD_POLL_S)
 
 
@@ -68,8 +75,8 @@ def cloud_log(
         last = not follow or ended()
         page = session.logs.page(launch.log_group, stream, token)
         yield from page.lines
-        if page.lines:
-            token = page.token
+        if page.token is not None and page.token != token:
+            token = page.token  # a page may be empty and not the last; equal tokens are the end
             continue
         if last:
             return
@@ -91,6 +98,18 @@ def local_log(
         if last:
             return
         clock.sleep(_LOCAL_POLL_S)
+
+
+def is_gone(instance: Instance | None, launch: Launch, clock: Clock, *, seen: bool) -> bool:
+    """Whether a machine is over.
+
+    EC2 may not know a fresh machine for a while, and forgets an ended one after an hour: one that
+    is not described is over if it was seen before, or was launched over ten minutes ago.
+    """
+    if instance is not None:
+        return instance.state in GONE
+    launched = launch.attempts[-1].launched_at or launch.created_at
+    return seen or clock.now() - launched > _UNKNOWN_S
 
 
 class _Teller:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,15 @@ from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
 from flyback.rehearsal.front import Front, Middleware
 from flyback.rehearsal.identities import ROOT, Identities
 from flyback.rehearsal.inventory import take_inventory
+from flyback.rehearsal.market import (
+    Conditions,
+    PricingGap,
+    Quotas,
+    QuotasGap,
+    Reclaims,
+    SpotHistoryGap,
+    SpotMarket,
+)
 from flyback.rehearsal.middleware import Authorizer, Faults, Gaps, Journal, Moto
 from flyback.rehearsal.moto_state import fresh, simulated_time
 from flyback.rehearsal.parameters import SsmGap
@@ -58,23 +67,35 @@ class RehearsalCloud:
         served: How it is served to other programs.
 
     Attributes:
+        conditions: How its market behaves; to be set before `start`.
         clock: The simulated time.
         journal: Every request.
         faults: Failures to act out.
-        capacity: Which machines are to be had.
+        capacity: Which machines are refused by name, on top of the market.
+        market: Which machines are to be had otherwise, and for how much.
+        quotas: What the account may run.
+        reclaims: When EC2 takes a spot machine back.
         machines: Their lives; `power_off` is what an operating system calls.
         clients: boto3 clients of the root user in this process: `clients(service, region, via)`.
+        records: What is kept of each machine, by instance id.
+        boot_log: What the scripts of a machine have printed.
         protection: What keeps its machines from this computer's files, as a sentence.
         endpoint: URL that AWS clients are pointed at.
         middlewares: What every request passes through, outermost first.
     """
 
+    conditions: Conditions
     clock: VirtualClock
     journal: Journal
     faults: Faults
     capacity: Capacity
+    market: SpotMarket
+    quotas: Quotas
+    reclaims: Reclaims
     machines: Machines
     clients: Clients
+    records: Callable[[], Mapping[str, Mapping[str, Any]]]
+    boot_log: Callable[[str], str]
     protection: str
     endpoint: str
     middlewares: tuple[Middleware, ...]
@@ -95,6 +116,7 @@ class RehearsalCloud:
         self._start = start
         self._factor = factor
         self._served = served or Served()
+        self.conditions = Conditions()
         self._running: contextlib.ExitStack | None = None
 
     def __enter__(self) -> Self:
@@ -157,6 +179,7 @@ class RehearsalCloud:
         self.faults = Faults(self._seed)
         self.capacity = Capacity()
         self.machines = Machines(self.clock)
+        self._open_market()
         self.middlewares = (
             self.journal,
             Authorizer(identities),
@@ -183,12 +206,29 @@ class RehearsalCloud:
         stack.callback(self.clients.close)
         self._attach_machines(stack)
 
+    def _open_market(self) -> None:
+        self.quotas = Quotas(self.clock.now, self.conditions)
+        self.market = SpotMarket(
+            self.clock.now,
+            self._seed,
+            capacity=self.capacity,
+            quotas=self.quotas,
+            conditions=self.conditions,
+        )
+        self.reclaims = Reclaims(
+            self.clock, self.machines, self._seed, self.conditions, self.market.catalogue
+        )
+        self.machines.launched = self.reclaims.watch
+
     def _gaps(self) -> Gaps:
         from flyback.rehearsal.cloudformation import CloudFormationGap
 
         return Gaps(
             (
-                Ec2Gap(self.machines, self.capacity),
+                Ec2Gap(self.machines, self.market),
+                SpotHistoryGap(self.market, self.clock.now),
+                QuotasGap(self.quotas),
+                PricingGap(self.market.catalogue),
                 SsmGap(),
                 StsGap(),
                 IamGap(),
@@ -213,6 +253,7 @@ class RehearsalCloud:
         stack.callback(simulator.close)
         simulator.prepare()  # what is missing is said now, not when the first machine boots
         self.machines.host = simulator
+        self.records, self.boot_log = simulator.records, simulator.boot_log
         self.protection = str(simulator.protection)
 
     def _serve_clock(self, method: str, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:

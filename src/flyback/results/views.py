@@ -12,6 +12,7 @@ from flyback.results.figures import (
     format_usd,
 )
 from flyback.spec.certificate import Certificate
+from flyback.spec.launch import Attempt, Refusal
 from flyback.spec.plan import Candidate, Plan
 from flyback.spec.receipt import CostLine, Receipt
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-__all__ = ["RunLine", "certificate_view", "plan_view", "receipt_view", "runs_view"]
+__all__ = ["RunLine", "attempts_view", "certificate_view", "plan_view", "receipt_view", "runs_view"]
 
 _LIST_PRICES = "List prices, before tax, credits and free tiers; each line's source is in "
 
@@ -96,6 +97,39 @@ def certificate_view(certificate: Certificate) -> RenderableType:
         parts.append(Text(f"  → {left.remedy}"))
     parts += [Text(f"stays: {text}", style="dim") for text in certificate.exceptions]
     return Group(*parts)
+
+
+def attempts_view(attempts: Sequence[Attempt]) -> RenderableType | None:
+    """Every try at a machine and why it failed; None where the first gave one at once."""
+    if len(attempts) < 2 and not any(attempt.refusals for attempt in attempts):  # noqa: PLR2004  # one try
+        return None
+    table = _table(("attempt", "right"), ("market", "left"), ("region", "left"))
+    table.add_column("outcome", overflow="fold")
+    for attempt in attempts:
+        row = (str(attempt.number), attempt.market, attempt.region)
+        for told in _outcomes(attempt):
+            table.add_row(*row, told)
+            row = ("", "", "")
+    return table
+
+
+def _outcomes(attempt: Attempt) -> list[str]:
+    """A line for each reason, with the pools that it holds for; the machine last."""
+    pools: dict[tuple[str, str], list[str]] = {}
+    for refusal in attempt.refusals:
+        why = f"{refusal.kind}: {refusal.code or refusal.message}"
+        pools.setdefault((refusal.instance_type, why), []).append(_letter(refusal, attempt.region))
+    lines = [
+        f"{kind} {' '.join(filter(None, zones))} {why}".replace("  ", " ").strip()
+        for (kind, why), zones in pools.items()
+    ]
+    if attempt.instance_id:
+        lines.append(f"{attempt.instance_type} in {attempt.zone}: {attempt.instance_id}")
+    return lines or ["no answer was written down"]
+
+
+def _letter(refusal: Refusal, region: str) -> str:
+    return refusal.zone.removeprefix(region)
 
 
 def runs_view(runs: Sequence[RunLine]) -> RenderableType:

@@ -43,7 +43,7 @@ class Marker:
         kind: SUCCESS, FAILURE or INTERRUPTED.
         exit_code: The job's; negative is the signal that killed it; None where it never ran.
         reason: `ok`, `exit`, `signal`, `setup`, `bundle`, `upload`, `deadline`, `stalled`,
-            `lost`, `interrupted`, `agent`.
+            `lost`, `interrupted`, `stopped`, `agent`.
         log_tail: Last lines of the log.
     """
 

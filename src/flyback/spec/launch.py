@@ -8,7 +8,27 @@ from typing import Any
 
 from flyback.spec.job import JobSpec
 
-__all__ = ["Attempt", "Launch"]
+__all__ = ["Attempt", "Launch", "Refusal"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a try gave no machine, in one pool or altogether.
+
+    Args:
+        kind: In one word: `capacity`, `price`, `quota`, `permission`, `credentials`, `account`,
+            `image`, `network`, ….
+        code: The service's error code; empty where flyback knew beforehand.
+        message: The service's sentence, or ours.
+        instance_type: Of the pool; empty where it was not about one.
+        zone: Availability zone of the pool; empty where it was not about one.
+    """
+
+    kind: str
+    code: str
+    message: str
+    instance_type: str = ""
+    zone: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +44,9 @@ class Attempt:
         instance_type: As granted.
         zone: Availability zone as granted.
         launched_at: Seconds since the epoch.
+        region: AWS region that was asked; empty on the local engine.
+        asked_at: Seconds since the epoch; None where it was not asked yet.
+        refusals: What gave no machine, and why; also beside a machine that another pool gave.
     """
 
     number: int
@@ -34,6 +57,9 @@ class Attempt:
     instance_type: str | None = None
     zone: str | None = None
     launched_at: float | None = None
+    region: str = ""
+    asked_at: float | None = None
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

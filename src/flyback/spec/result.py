@@ -30,7 +30,7 @@ class Result:
         accuracy: `metric value threshold reference passed`.
         values: What a user's own command reported.
         env: Machine, interpreter and package versions.
-        cost: Filled in on collection.
+        cost: Null so far; the receipt holds the cost of the whole run.
     """
 
     schema: int = SCHEMA

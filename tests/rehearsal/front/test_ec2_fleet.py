@@ -148,7 +148,7 @@ def test_the_cheapest_pool_first_where_prices_are_known(
 ) -> None:
     """Price-capacity-optimized goes by the market's price; MaxPrice refuses what costs more."""
     prices = {"us-east-1a": 0.5, "us-east-1b": 0.2, "us-east-1c": 0.3}
-    monkeypatch.setattr(cloud.capacity, "price", lambda _type, zone, _market: prices[zone])
+    monkeypatch.setattr(cloud.market, "price", lambda _type, zone, _market: prices[zone])
     request = request_of(zones="abc")
     for override in request["LaunchTemplateConfigs"][0]["Overrides"]:
         override["MaxPrice"] = "0.35"

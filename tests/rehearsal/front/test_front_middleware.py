@@ -251,7 +251,6 @@ def test_no_two_gaps_for_one_operation() -> None:
 
 NOT_EMULATED = [
     ("ec2", "get_spot_placement_scores", {"TargetCapacity": 1}),
-    ("ec2", "describe_spot_price_history", {}),
     ("ec2", "request_spot_instances", {}),
     ("s3", "get_bucket_analytics_configuration", {"Bucket": "bucket", "Id": "i"}),
     ("iam", "simulate_custom_policy", {"PolicyInputList": ["{}"], "ActionNames": ["s3:GetObject"]}),

@@ -414,10 +414,10 @@ def test_real_time_flows_without_polling() -> None:
     clock.close()
 
 
-@pytest.mark.parametrize("speeds", [{"factor": 0.0}, {"flow_speed": -1.0}])
-def test_speeds_are_above_zero(speeds: dict[str, float]) -> None:
+@pytest.mark.parametrize("speeds", [{"factor": -1.0}, {"flow_speed": 0.0}])
+def test_speeds_are_not_negative(speeds: dict[str, float]) -> None:
     """A clock that could never go on is refused."""
-    with pytest.raises(ValueError, match="above zero"):
+    with pytest.raises(ValueError, match="backwards"):
         VirtualClock(START, **speeds)
 
 

@@ -36,7 +36,8 @@ class VirtualClock:
 
     Args:
         start: Simulated time at the beginning, in seconds since the epoch.
-        factor: Simulated seconds per measured second of computing; above zero.
+        factor: Simulated seconds per measured second of computing; 0 where jobs say how long they
+            take (`worked`).
         flow_speed: Simulated seconds per real second while nobody takes part (a served cloud
             between two commands); None lets time stand still then.
         real: Source of real time, in seconds.
@@ -53,8 +54,8 @@ class VirtualClock:
         *,
         real: Callable[[], float] = time.monotonic,
     ) -> None:
-        if factor <= 0 or (flow_speed is not None and flow_speed <= 0):
-            raise ValueError("the speeds of a clock are above zero")
+        if factor < 0 or (flow_speed is not None and flow_speed <= 0):
+            raise ValueError("a clock does not run backwards")
         self._now = start
         self._factor = factor
         self._flow_speed = flow_speed
@@ -63,6 +64,7 @@ class VirtualClock:
         self._members: dict[str, _Member] = {}
         self._orders: dict[str, int] = {}
         self._works: dict[tuple[str, int], Work] = {}
+        self._ahead: dict[str, float] = {}
         self._agenda = Agenda()
         self._acting = False
         self._broken: ClockError | None = None
@@ -191,12 +193,32 @@ class VirtualClock:
                 member.pending.due = max(work.end, self._now)
                 self._agenda.put_wait(member.pending, member.order)
 
+    def worked(self, name: str, seconds: float) -> None:
+        """Block until what computes for `name` has worked so many simulated seconds more.
+
+        With a factor of 0 a job takes exactly as long as it says, whatever the computer does.
+        """
+        with self._changing():
+            computing = [w for (owner, _), w in self._works.items() if owner == name and not w.end]
+            if computing:
+                computing[-1].start += seconds
+                until = self._position(computing[-1])
+            else:  # it spoke before its parent came to wait for it; so time stands still
+                self._ahead[name] = self._ahead.get(name, 0.0) + seconds
+                until = self._now + self._ahead[name]
+        reached = threading.Event()
+        handle = self.call_at(until, reached.set)
+        while not reached.wait(1) and self._broken is None:
+            if handle.over:
+                return
+
     def serve(self, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one message of the wire protocol that `RemoteClock` speaks.
 
         Args:
-            verb: `now`, `join`, `leave`, `wait` or `resume`.
-            body: `participant`, and for `wait` also `seconds`, `working` and maybe `pid`.
+            verb: `now`, `join`, `leave`, `wait`, `resume` or `worked`.
+            body: `participant`, and for `wait` and `worked` also `seconds`; for `wait` also
+                `working` and maybe `pid`.
 
         Raises:
             ClockError: an unknown verb, or the clock is closed or broken.
@@ -211,6 +233,8 @@ class VirtualClock:
             self.leave(name)
         elif verb == "resume":
             self.resume(name, int(body["pid"]))
+        elif verb == "worked":
+            self.worked(name, float(body["seconds"]))
         elif verb != "now":
             raise ClockError(f"the clock knows no verb {verb!r}")
         return {"now": self.now()}
@@ -275,6 +299,7 @@ class VirtualClock:
         if work.end is not None:
             # The child is over, so its own end counts, even where that lies beyond `seconds`.
             return Wait(work.end, work)
+        work.start += self._ahead.pop(name, 0.0)
         # Time went on without asking the child: what passed for everybody passed for it too.
         work.start += max(self._now - self._position(work), 0.0)
         return Wait(self._now + seconds, work)

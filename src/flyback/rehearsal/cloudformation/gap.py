@@ -25,6 +25,7 @@ from flyback.rehearsal.cloudformation.describe import (
 from flyback.rehearsal.cloudformation.engine import Engine, SimulatedClock
 from flyback.rehearsal.cloudformation.refusals import NotEmulatedError
 from flyback.rehearsal.cloudformation.requests_for_stacks import (
+    continue_update_rollback,
     create_stack,
     delete_stack,
     protect_stack,
@@ -57,6 +58,7 @@ _REFUSED: Final[dict[str, frozenset[str]]] = {
             "StackPolicyURL",
         }
     ),
+    "ContinueUpdateRollback": frozenset({"ResourcesToSkip", "RoleARN"}),
     "DeleteStack": frozenset({"RoleARN"}),
     "CreateChangeSet": frozenset(
         {
@@ -93,6 +95,7 @@ class CloudFormationGap:
         self._engine = engine
         self._change_sets = ChangeSets(engine)
         plain = {
+            "ContinueUpdateRollback": continue_update_rollback,
             "CreateStack": create_stack,
             "DeleteStack": delete_stack,
             "DescribeStackEvents": describe_stack_events,

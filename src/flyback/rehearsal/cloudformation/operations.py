@@ -18,7 +18,7 @@ from flyback.rehearsal.cloudformation.stack import Output, Stack, Target
 from flyback.rehearsal.cloudformation.wave import Outcome, run
 from flyback.spec.clock import Clock
 
-__all__ = ["create", "delete", "update"]
+__all__ = ["continue_rollback", "create", "delete", "update"]
 
 _KEPT = frozenset({"Retain", "RetainExceptOnCreate"})
 
@@ -57,9 +57,16 @@ def update(engine: Engine, stack: Stack, old: Target, clock: Clock) -> None:
     if stack.disable_rollback:
         _rest(engine, stack, "UPDATE_FAILED", reason)
         return
-    _roll_back_update(engine, stack, deployment, old, clock, reason)
+    stack.to("UPDATE_ROLLBACK_IN_PROGRESS", clock.now(), reason)
+    _roll_back_update(engine, stack, Restoration(engine, stack, deployment), old, clock)
     for name, state in stack.resources.items():
         state.needs = needed.get(name, state.needs)
+
+
+def continue_rollback(stack: Stack, clock: Clock) -> None:
+    """Try again to undo what an update did."""
+    assert stack.undo is not None  # noqa: S101  # a rollback that failed left it
+    stack.undo(clock)
 
 
 def delete(engine: Engine, stack: Stack, clock: Clock, retain: Collection[str]) -> None:
@@ -96,19 +103,18 @@ def _roll_back_create(engine: Engine, stack: Stack, clock: Clock, reason: str) -
 
 
 def _roll_back_update(  # what was, what was done, and why it failed
-    engine: Engine, stack: Stack, deployment: Deployment, old: Target, clock: Clock, reason: str
+    engine: Engine, stack: Stack, restoration: Restoration, old: Target, clock: Clock
 ) -> None:
-    stack.to("UPDATE_ROLLBACK_IN_PROGRESS", clock.now(), reason)
-    restoration = Restoration(engine, stack, deployment)
     outcome = run(restoration.edges(), restoration, clock, halt=False)
     stack.target = old
     if outcome.failed:
+        stack.undo = lambda clock: _roll_back_update(engine, stack, restoration, old, clock)
         _rest(engine, stack, "UPDATE_ROLLBACK_FAILED", _failures("update", outcome))
         return
     stack.to("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", clock.now())
     surplus = restoration.surplus
     remove(engine, stack, surplus, clock)
-    for name, before in deployment.before.items():
+    for name, before in restoration.deployment.before.items():
         if before is None:
             del stack.resources[name]
     was = Deployment(engine, stack, old)

@@ -7,7 +7,12 @@ from typing import Any, Final
 from flyback.rehearsal.call import AwsError, Call
 from flyback.rehearsal.cloudformation.changes import Preview
 from flyback.rehearsal.cloudformation.engine import Engine
-from flyback.rehearsal.cloudformation.operations import create, delete, update
+from flyback.rehearsal.cloudformation.operations import (
+    continue_rollback,
+    create,
+    delete,
+    update,
+)
 from flyback.rehearsal.cloudformation.refusals import NotEmulatedError, invalid
 from flyback.rehearsal.cloudformation.request import check_stack_name, is_true, requested_target
 from flyback.rehearsal.cloudformation.stack import Stack, Target
@@ -16,6 +21,7 @@ __all__ = [
     "UPDATABLE",
     "begin_create",
     "begin_update",
+    "continue_update_rollback",
     "create_stack",
     "delete_stack",
     "protect_stack",
@@ -67,6 +73,17 @@ def update_stack(engine: Engine, call: Call) -> dict[str, Any]:
     stack.disable_rollback = is_true(call.params.get("DisableRollback"))
     begin_update(engine, stack, target)
     return {"StackId": stack.id}
+
+
+def continue_update_rollback(engine: Engine, call: Call) -> dict[str, Any]:
+    """ContinueUpdateRollback."""
+    name = str(call.params["StackName"])
+    stack = engine.stacks.get(call.account, call.region, name, "Stack [{}] does not exist")
+    if stack.status != "UPDATE_ROLLBACK_FAILED":
+        raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not be rolled back.")
+    stack.to("UPDATE_ROLLBACK_IN_PROGRESS", engine.clock.now(), "User Initiated")
+    engine.begin(stack, lambda clock: continue_rollback(stack, clock))
+    return {}
 
 
 def delete_stack(engine: Engine, call: Call) -> dict[str, Any]:

@@ -23,13 +23,14 @@ class Restoration:
         deployment: What was done.
 
     Attributes:
+        deployment: What was done.
         surplus: What the update made and nothing needs any more, by logical id.
     """
 
     def __init__(self, engine: Engine, stack: Stack, deployment: Deployment) -> None:
         self._engine = engine
         self._stack = stack
-        self._deployment = deployment
+        self.deployment = deployment
         self._reasons: dict[str, str] = {}
         self.surplus: dict[str, ResourceState] = {
             name: replace(stack.resources[name])
@@ -41,12 +42,12 @@ class Restoration:
         """What is to be restored, with what it needed."""
         return {
             name: before.needs
-            for name, before in self._deployment.before.items()
+            for name, before in self.deployment.before.items()
             if before is not None
         }
 
     def start(self, name: str) -> float | None:
-        state, before = self._stack.resources[name], self._deployment.before[name]
+        state, before = self._stack.resources[name], self.deployment.before[name]
         assert before is not None  # noqa: S101  # `edges` leaves new resources out
         handler = HANDLERS[state.type]
         now = replace(state)
@@ -55,12 +56,14 @@ class Restoration:
         state.deletion_policy = before.deletion_policy
         state.update_replace_policy = before.update_replace_policy
         state.metadata, state.needs = before.metadata, before.needs
-        if name in self._deployment.recreated:
+        if name in self.deployment.recreated:
             self._reasons[name] = self._made_again(state, now)
         elif now.physical_id != before.physical_id:
             self.surplus[name] = now
         else:
             self._reasons[name] = self._changed_back(state, now)
+        if self._reasons.get(name):  # what could not be undone is still there to be undone
+            state.desired, state.made = now.desired, now.made
         return handler.pace.update
 
     def finish(self, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from flyback.rehearsal.cloudformation.parameters import ParameterValue
 from flyback.rehearsal.cloudformation.refusals import invalid
 from flyback.rehearsal.cloudformation.resources.handler import Desired, Made
 from flyback.rehearsal.cloudformation.template import Template
+from flyback.spec.clock import Clock
 
 __all__ = ["Event", "Output", "Register", "ResourceState", "Stack", "Target"]
 
@@ -88,6 +89,7 @@ class Stack:
         created: Simulated seconds since the epoch.
         target: What it is, or is becoming; None while it is only reviewed.
         request_token: The caller's token for the operation under way.
+        undo: Tries again to roll back an update whose rollback failed.
     """
 
     id: str
@@ -112,6 +114,7 @@ class Stack:
     delete_wanted: bool = False
     working: bool = False
     created_names: int = 0
+    undo: Callable[[Clock], None] | None = None
 
     @property
     def gone(self) -> bool:

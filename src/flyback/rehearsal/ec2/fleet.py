@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flyback.rehearsal.call import AwsError
 from flyback.rehearsal.ec2.launch import Order, launch
-from flyback.rehearsal.ec2.market import Market
+from flyback.rehearsal.ec2.market import Capacity, Market
 from flyback.rehearsal.ec2.placement import image_of, place_of, type_of
 from flyback.rehearsal.ec2.templates import resolve, with_override
 from flyback.rehearsal.moto_state import LOCK, backend
 
 __all__ = ["Fleet", "fill"]
 
-_SPOT_BY_PRICE = ("price-capacity-optimized", "lowest-price", "lowestPrice")
+_BY_DEPTH = "price-capacity-optimized"
+_BY_PRICE = (_BY_DEPTH, "lowest-price", "lowestPrice")
+# Below this a pool counts as short of machines. AWS does not say where it draws that line.
+_DEEP = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +64,9 @@ class _Pool:
 def fill(region: str, request: Mapping[str, Any], fleet_id: str, offers: Market) -> Fleet:
     """Launch what an instant fleet asks for.
 
-    Pools are tried in order (by price where the strategy asks for it and prices are known, by
-    priority for prioritized ones, else as given); each that fails is told in `Errors`.
+    Pools are tried in order (by price where the strategy asks for it and prices are known, well
+    stocked pools before others where it asks for capacity too, by priority for prioritized ones,
+    else as given); each that fails is told in `Errors`.
 
     Raises:
         AwsError: the request itself is wrong, or names no existing template.
@@ -157,34 +160,30 @@ def _ordered(
     strategy = str(options.get("AllocationStrategy") or "lowest-price")
     if "prioritized" in strategy:
         return sorted(pools, key=lambda pool: pool.priority)
-    if strategy not in _SPOT_BY_PRICE:
+    if strategy not in _BY_PRICE:
         return pools
-    return sorted(pools, key=functools.partial(_price, region, market, offers))
+    ranked = [(_rank(region, market, offers, pool), pool) for pool in pools]
+    if strategy != _BY_DEPTH:
+        ranked = [((True, usd), pool) for (_, usd), pool in ranked]
+    return [pool for _, pool in sorted(ranked, key=lambda item: item[0])]
 
 
-def _price(region: str, market: str, offers: Market, pool: _Pool) -> float:
-    """For sorting; unknown prices come last, in the order given."""
+def _rank(region: str, market: str, offers: Market, pool: _Pool) -> tuple[bool, float]:
+    """For sorting: whether a pool is short, and its price; unknown prices last, as given."""
     try:
         with LOCK:
             state = backend("ec2", region)
             instance_type = type_of(pool.params, image_of(state, pool.params))
             place = place_of(state, pool.params, instance_type, market, _Anything())
     except AwsError:
-        return float("inf")
+        return False, float("-inf")  # a mistake in a pool is told before any machine is sought
     price = offers.price(instance_type, place.zone, market)
-    return float("inf") if price is None else price
+    short = offers.depth(instance_type, place.zone, market) < _DEEP
+    return short, float("inf") if price is None else price
 
 
-class _Anything:
+class _Anything(Capacity):
     """A market that only sorts: it has everything."""
-
-    def offer(self, instance_type: str, zone: str, market: str) -> str | None:
-        del instance_type, zone, market
-        return None
-
-    def price(self, instance_type: str, zone: str, market: str) -> float | None:
-        del instance_type, zone, market
-        return None
 
 
 class _Capped:
@@ -205,8 +204,14 @@ class _Capped:
             return "SpotMaxPriceTooLow"
         return self._offers.offer(instance_type, zone, market)
 
+    def allowance(self, instance_type: str, region: str, market: str, count: int) -> str | None:
+        return self._offers.allowance(instance_type, region, market, count)
+
     def price(self, instance_type: str, zone: str, market: str) -> float | None:
         return self._offers.price(instance_type, zone, market)
+
+    def depth(self, instance_type: str, zone: str, market: str) -> float:
+        return self._offers.depth(instance_type, zone, market)
 
 
 def _launch(region: str, pool: _Pool, market: str, fleet_id: str, offers: Market) -> Any:

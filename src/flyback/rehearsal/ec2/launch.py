@@ -9,7 +9,7 @@ from typing import Any
 from flyback.rehearsal.call import AwsError
 from flyback.rehearsal.ec2.devices import attach, devices_of
 from flyback.rehearsal.ec2.machines import enter
-from flyback.rehearsal.ec2.market import Market
+from flyback.rehearsal.ec2.market import Market, refusal
 from flyback.rehearsal.ec2.placement import Place, image_of, place_of, type_of
 from flyback.rehearsal.ec2.spot import fulfilled_request
 from flyback.rehearsal.moto_state import LOCK, backend
@@ -51,6 +51,9 @@ def launch(region: str, order: Order, offers: Market) -> Any:
         instance_type = type_of(order.params, image)
         devices = devices_of(image, order.params)
         profile = _profile(order.params.get("IamInstanceProfile") or {})
+        exceeded = offers.allowance(instance_type, region, order.market, order.count)
+        if exceeded is not None:
+            raise refusal(exceeded, instance_type, region)
         place = place_of(state, order.params, instance_type, order.market, offers)
         tags = _tags(order.params)
         groups = _groups(state, order.params, place)

@@ -75,12 +75,17 @@ class Machines:
     Args:
         clock: The rehearsal's clock.
         delays: How long each state lasts.
+
+    Attributes:
+        host: Runs them.
+        launched: Told each machine that begins (moto's instance).
     """
 
     def __init__(self, clock: EventClock, delays: Delays | None = None) -> None:
         self._clock = clock
         self._delays = delays or Delays()
         self.host: MachineHost = NoHost()
+        self.launched: Callable[[Any], object] = lambda _: None
 
     def begin(self, instance: Any) -> None:
         """A pending machine boots, and runs after its while."""
@@ -93,6 +98,7 @@ class Machines:
 
         self._clock.call_after(0, lambda: self._boot(instance))
         self._clock.call_after(self._delays.pending, run)
+        self.launched(instance)
 
     def terminate(self, instance: Any, reason: tuple[str, str] = _BY_USER) -> str:
         """End a machine; its volumes and interfaces go with it where they shall.

@@ -78,8 +78,20 @@ class Market(Protocol):
         """
         ...
 
+    def allowance(self, instance_type: str, region: str, market: str, count: int) -> str | None:
+        """Whether the account may run so many more machines of a type.
+
+        Returns:
+            None where it may, else AWS's error code.
+        """
+        ...
+
     def price(self, instance_type: str, zone: str, market: str) -> float | None:
         """USD per hour just now; None where nobody knows."""
+        ...
+
+    def depth(self, instance_type: str, zone: str, market: str) -> float:
+        """How well a pool is stocked just now, from 0 (empty) to 1."""
         ...
 
 
@@ -117,6 +129,14 @@ class Capacity:
     def price(self, instance_type: str, zone: str, market: str) -> float | None:
         del instance_type, zone, market  # no price list: the first override is as good as any
         return None
+
+    def allowance(self, instance_type: str, region: str, market: str, count: int) -> str | None:
+        del instance_type, region, market, count  # no quotas
+        return None
+
+    def depth(self, instance_type: str, zone: str, market: str) -> float:
+        del instance_type, zone, market  # EC2 does not foresee what is refused by name
+        return 1.0
 
 
 def refusal(code: str, instance_type: str, zone: str) -> AwsError:

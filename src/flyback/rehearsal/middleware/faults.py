@@ -32,6 +32,9 @@ class Fault:
         status: HTTP status.
         drop: Instead of an error, close the connection without an answer.
         late: Act after the request has taken effect: its answer is lost.
+        via: Who calls on the principal's behalf (`cloudformation`); empty: only what the principal
+            asks itself; `*`: either.
+        principal: ARN of who signs; `*` for everybody.
     """
 
     service: str
@@ -43,10 +46,17 @@ class Fault:
     status: int = 500
     drop: bool = False
     late: bool = False
+    via: str = "*"
+    principal: str = "*"
 
     def matches(self, call: Call) -> bool:
         """Whether a request is one of those that this fault counts."""
-        return self.service in ("*", call.service) and self.operation in ("*", call.operation)
+        return (
+            self.service in ("*", call.service)
+            and self.operation in ("*", call.operation)
+            and self.via in ("*", call.via)
+            and self.principal in ("*", call.principal)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from flyback.rehearsal.image import Image, prepare
 from flyback.rehearsal.isolation import Protection, available, private_paths, system_paths
 from flyback.rehearsal.simulator.facts import Clients
 from flyback.rehearsal.simulator.machine import Machine, World
+from flyback.rehearsal.simulator.record import MachineFolder
 from flyback.spec.paths import home
 
 __all__ = ["InstanceSimulator", "Options"]
@@ -119,6 +120,15 @@ class InstanceSimulator:
     def record(self, instance_id: str) -> Mapping[str, Any]:
         """What is kept of a machine: isolation, exit code, shim calls, events."""
         return self._machines[instance_id].record.content
+
+    def records(self) -> dict[str, Mapping[str, Any]]:
+        """What is kept of each machine."""
+        return {name: machine.record.content for name, machine in list(self._machines.items())}
+
+    def boot_log(self, instance_id: str) -> str:
+        """What a machine's scripts have printed."""
+        log = MachineFolder(self._folder / instance_id).log
+        return log.read_text(errors="replace") if log.exists() else ""
 
     def close(self) -> None:
         """End all machines."""

@@ -1,0 +1,114 @@
+"""How a run stands just now: its state, its health, what it has cost so far, what it has stored."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from flyback.errors import NotFoundError
+from flyback.launch.records import Records
+from flyback.spec.launch import Launch
+from flyback.spec.plan import Plan
+from flyback.spec.receipt import Receipt
+
+__all__ = ["Status", "status_of"]
+
+_HEALTHY_S = 75.0  # two beats and a half
+_LATE_S = 300.0
+_BOOT_S = 600.0  # from launch to the first beat, at most
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What `flyback status` shows.
+
+    Args:
+        state: `SUCCESS`, `FAILURE`, `INTERRUPTED`, or `running`.
+        phase: The agent's own word (`preparing`, `running`, `finishing`), or empty.
+        health: `healthy`, `late`, `silent`, `booting` or `ended`.
+        beat_age_s: Seconds since the agent's last sign of life; None before the first.
+        elapsed_s: Seconds from launch to now, or to the end.
+        left_s: Seconds to the deadline; None where the run is over.
+        usd: Cost so far at the price of the plan; the receipt's where there is one; None where no
+            price is known.
+        objects: Files stored so far.
+        stored_bytes: Their size.
+    """
+
+    run_id: str
+    state: str
+    phase: str
+    health: str
+    machine: str
+    beat_age_s: float | None
+    elapsed_s: float
+    left_s: float | None
+    usd: float | None
+    objects: int
+    stored_bytes: int
+
+
+def status_of(launch: Launch, plan: Plan, records: Records, now: float) -> Status:
+    """Ask the run's files.
+
+    Args:
+        launch: The run.
+        plan: What it was launched by.
+        records: Its files.
+        now: Seconds since the epoch.
+    """
+    attempt, marker = launch.attempts[-1], records.marker()
+    beat = _beat(records, attempt.number)
+    started = attempt.launched_at or launch.created_at
+    ended = marker.at if marker is not None else now
+    age = now - float(beat["at"]) if beat else None
+    objects, stored = records.stored_bytes()
+    receipt = records.read(Receipt, records.paths.receipt)
+    place = " ".join(part for part in (attempt.market, attempt.instance_type, attempt.zone) if part)
+    elapsed = max(ended - started, 0.0)
+    return Status(
+        run_id=launch.run_id,
+        state=marker.kind if marker is not None else "running",
+        phase=str(beat.get("phase", "")) if marker is None else "",
+        health="ended" if marker is not None else _health(age, elapsed),
+        machine=place,
+        beat_age_s=age,
+        elapsed_s=elapsed,
+        left_s=None if marker is not None else launch.deadline - now,
+        usd=receipt.total_usd if receipt is not None else _spent(launch, plan, elapsed),
+        objects=objects,
+        stored_bytes=stored,
+    )
+
+
+def _beat(records: Records, attempt: int) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(
+            records.remote.get(records.paths.attempt(attempt).heartbeat)
+        )
+    except (NotFoundError, ValueError):
+        return {}
+    return found
+
+
+def _health(age: float | None, elapsed: float) -> str:
+    if age is None:
+        return "booting" if elapsed < _BOOT_S else "silent"
+    if age <= _HEALTHY_S:
+        return "healthy"
+    return "late" if age <= _LATE_S else "silent"
+
+
+def _spent(launch: Launch, plan: Plan, elapsed: float) -> float | None:
+    """Machine hours so far at the plan's price; storage and transfer come with the receipt."""
+    attempt = launch.attempts[-1]
+    if launch.engine == "local":
+        return 0.0
+    for candidate in plan.candidates:
+        if candidate.instance_type == attempt.instance_type:
+            spot = attempt.market == "spot"
+            rate = candidate.spot_usd_hour if spot else candidate.on_demand_usd_hour
+            return None if rate is None else rate * elapsed / _HOUR_S
+    return None

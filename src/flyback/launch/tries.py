@@ -1,0 +1,213 @@
+"""One try after another until there is a machine; every one is written down with its outcome."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flyback.aws.ec2 import FleetAnswer, FleetError
+from flyback.aws.errors import error_for_code
+from flyback.aws.session import Session
+from flyback.errors import (
+    AccessDeniedError,
+    AccountSetupError,
+    CapacityError,
+    ImageError,
+    PriceError,
+    QuotaError,
+    RefusedError,
+    ServiceError,
+)
+from flyback.launch.fleet import Site, Ticket, fleet_request
+from flyback.launch.preflight import Allowed, explained
+from flyback.launch.progress import Report
+from flyback.launch.records import Records
+from flyback.spec.clock import Clock
+from flyback.spec.codec import dumps
+from flyback.spec.event import Marker
+from flyback.spec.launch import Attempt, Launch, Refusal
+from flyback.spec.plan import Plan
+
+__all__ = ["Tries", "give_up", "markets_of", "request_for"]
+
+_PAUSE_S = 15.0  # between tries: stocks change in minutes, not at once
+# What a fleet tells of several pools, most telling first: what trying again can't mend.
+_TELLING = (AccessDeniedError, AccountSetupError, QuotaError, ImageError, ServiceError)
+_MOVES_ON = (CapacityError, PriceError)
+
+
+def markets_of(plan: Plan) -> list[str]:
+    """The market of each try, in order, as the job's spot policy says."""
+    spot = plan.job.spot
+    markets = ["spot"] * spot.attempts if plan.market == "spot" else []
+    if spot.then == "on-demand" or plan.market == "on-demand":
+        markets.append("on-demand")
+    return markets
+
+
+def request_for(plan: Plan, launch: Launch, site: Site, *, number: int, market: str) -> Any:
+    """The fleet request of one try."""
+    ticket = Ticket(
+        run_id=launch.run_id,
+        attempt=number,
+        token=f"{launch.run_id[-58:]}-{number}",  # at most 64 characters
+        market=market,
+        deadline=int(launch.deadline),
+        bundle_sha256=launch.bundle_sha256,
+    )
+    return fleet_request(plan, ticket, site)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tries:
+    """Asks for a machine, market after market.
+
+    Args:
+        session: The account.
+        clock: What pauses wait on.
+        report: Told each step.
+        records: Where each try is written down, before and after.
+        site: Where the machine may stand.
+        allowed: What the quotas left of the plan, by market.
+    """
+
+    session: Session
+    clock: Clock
+    report: Report
+    records: Records
+    site: Site
+    allowed: Mapping[str, Allowed]
+
+    def until_granted(self, launch: Launch, markets: list[str]) -> Launch:
+        """The launch with its machine.
+
+        Capacity and price move on to the next try; everything else stops at once.
+
+        Raises:
+            CapacityError: no try found one.
+            RefusedError: something that no further try can mend.
+        """
+        refusal: RefusedError = CapacityError("the job's spot policy allows no attempt")
+        for turn, market in enumerate(markets):
+            if turn:
+                self.clock.sleep(_PAUSE_S)
+            launch, refused = self._try(launch, market)
+            if refused is None:
+                return launch
+            refusal = refused
+            number = launch.attempts[-1].number
+            self.report("launch", f"attempt {number} ({market}): {refusal.what}")
+            if not isinstance(refusal, _MOVES_ON):
+                raise explained(self.session, self.allowed[market].plan, market, refusal)
+        count = f"{len(markets)} attempts" if len(markets) > 1 else "1 attempt"
+        raise type(refusal)(
+            f"no machine in {count}; the last was refused with {refusal.what}",
+            where=refusal.where,
+            remedy=refusal.remedy,
+        )
+
+    def _try(self, launch: Launch, market: str) -> tuple[Launch, RefusedError | None]:
+        allowed = self.allowed[market]
+        number = launch.attempts[-1].number + 1 if launch.attempts else 1
+        request = request_for(allowed.plan, launch, self.site, number=number, market=market)
+        attempt = Attempt(
+            number=number,
+            token=request["ClientToken"],
+            market=market,
+            request=request,
+            region=launch.region,
+            asked_at=self.clock.now(),
+            refusals=allowed.left_out,
+        )
+        launch = dataclasses.replace(launch, attempts=(*launch.attempts, attempt))
+        self.records.write(self.records.paths.launch, launch)
+        try:
+            answer = self.session.ec2.create_fleet(request, launch.run_id)
+        except ServiceError:
+            raise  # nobody knows whether there is a machine: the stored request can be replayed
+        except RefusedError as error:
+            refusal = Refusal(
+                kind=error.kind, code=error.what.partition(":")[0], message=error.what
+            )
+            return self._noted(launch, refusals=(*attempt.refusals, refusal)), error
+        refusals = (*attempt.refusals, *map(self._refusal, answer.errors))
+        if answer.instance_ids:
+            return self._granted(launch, answer, refusals), None
+        return self._noted(launch, refusals=refusals), _most_telling(answer)
+
+    def _granted(
+        self, launch: Launch, answer: FleetAnswer, refusals: tuple[Refusal, ...]
+    ) -> Launch:
+        """All from the fleet's own answer: for seconds, EC2 may not know the machine by its id."""
+        instance_id = answer.instance_ids[0]
+        zones = {subnet.subnet_id: subnet.zone for subnet in self.site.subnets}
+        launch = self._noted(
+            launch,
+            instance_id=instance_id,
+            instance_type=answer.instance_type,
+            zone=zones.get(answer.subnet_id or ""),
+            launched_at=self.clock.now(),
+            refusals=refusals,
+        )
+        current = launch.attempts[-1]
+        for refusal in answer.errors:
+            self.report("launch", f"passed over {refusal.instance_type}: {refusal.code}")
+        self.report(
+            "launch",
+            f"{instance_id}: {current.market} {current.instance_type} in {current.zone}",
+        )
+        return launch
+
+    def _noted(self, launch: Launch, **fields: Any) -> Launch:
+        current = dataclasses.replace(launch.attempts[-1], **fields)
+        launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
+        self.records.write(self.records.paths.launch, launch)
+        return launch
+
+    def _refusal(self, error: FleetError) -> Refusal:
+        zones = {subnet.subnet_id: subnet.zone for subnet in self.site.subnets}
+        ours = error_for_code(error.code, error.message, "")
+        return Refusal(
+            kind=ours.kind if isinstance(ours, RefusedError) else "service",
+            code=error.code,
+            message=error.message,
+            instance_type=error.instance_type,
+            zone=zones.get(error.subnet_id, ""),
+        )
+
+
+def give_up(records: Records, launch: Launch, refusal: RefusedError, clock: Clock) -> None:
+    """Mark a run as failed where nothing was launched and repeating it would not help.
+
+    A failure of the service leaves the run open: nobody knows what it did with the request.
+    """
+    if isinstance(refusal, ServiceError) or launch.attempts[-1].instance_id:
+        return
+    marker = records.declare(
+        Marker(
+            run_id=launch.run_id,
+            attempt=launch.attempts[-1].number,
+            kind="FAILURE",
+            exit_code=None,
+            reason=refusal.kind,
+            log_tail=refusal.what,
+            at=clock.now(),
+        )
+    )
+    records.local.put(records.paths.marker, dumps(marker).encode())
+
+
+def _most_telling(answer: FleetAnswer) -> RefusedError:
+    """The error of a fleet that gave nothing: one that trying again can't mend goes first."""
+    errors = answer.errors or (
+        FleetError(code="InsufficientInstanceCapacity", message="the fleet gave no machine"),
+    )
+    refusals = [error_for_code(item.code, item.message, "ec2:CreateFleet") for item in errors]
+    ours = [refusal for refusal in refusals if isinstance(refusal, RefusedError)]
+    for kind in _TELLING:
+        for refusal in ours:
+            if isinstance(refusal, kind):
+                return refusal
+    return ours[0]

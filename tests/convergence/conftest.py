@@ -1,0 +1,337 @@
+"""Commands that are cut off at their k-th call, in one emulated cloud after the other."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.endpoint
+import pytest
+
+from flyback.api.job import prepare
+from flyback.api.runs import Run
+from flyback.api.verbs import Options, deploy, remove, start
+from flyback.api.wiring import Cloud, _emulated, local_home, start_rehearsal
+from flyback.errors import FlybackError
+from flyback.launch.progress import silent
+from flyback.rehearsal.middleware.faults import Fault
+from flyback.spec.codec import dumps
+from flyback.spec.event import Marker
+
+RUN_ID = "cut-off"
+OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
+MODES = ("refused", "lost", "killed-before", "killed-after")
+_PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
+_CHANCE = re.compile(
+    r"\b[a-z]+(-[a-z]+)*-[0-9a-f]{8,}\b"  # EC2's identifiers
+    r"|\b(r-|fleet-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
+    r"|\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"
+    r"|\b(AROA|AIPA|ASIA|AKIA)[0-9A-Z]{12,}\b"
+    r'|(?<="creationTime": )\d+'
+    r'|(?<="InstanceProfileId": ")[a-z0-9]+'
+    r'|\\\\"[0-9a-f]{32}\\\\"'  # entity tags
+    r"|\b(ip-|ec2-)?\d+[.-]\d+[.-]\d+[.-]\d+\b(?!/)"  # addresses, but not networks
+    r"|-[0-9A-Za-z]{12}\b"  # what CloudFormation appends to names
+)
+
+
+class Killed(BaseException):
+    """The client's process ends here, without any clean-up."""
+
+
+class KilledThread(Exception):  # noqa: N818  # the same, in a thread that others wait for
+    """A thread of the client's process ends here."""
+
+
+@dataclass
+class Client:
+    """One process of the command line: a session of its own in a cloud that others share.
+
+    Args:
+        mode: How its call `k` fails; empty: none does.
+        k: Which of its calls, from 1; 0: none.
+    """
+
+    mode: str = ""
+    k: int = 0
+    calls: int = field(default=0, init=False)
+    dead: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def enter(self, cloud: Cloud) -> Cloud:
+        """The cloud as this client sees it."""
+        assert cloud.emulated is not None
+        if self.mode in ("refused", "lost"):
+            lost = self.mode == "lost"
+            cloud.emulated.faults.add(
+                Fault(
+                    service="*",
+                    operation="*",
+                    calls=(self.k,),
+                    via="",
+                    code="AccessDenied",
+                    status=403,
+                    drop=lost,
+                    late=lost,
+                )
+            )
+        folder = Path(cloud.ledger.path).parents[1]
+        own = _emulated(cloud.emulated.environment(), cloud.clock, folder, cloud.emulated)
+        events = own.session._boto._session
+        events.register("before-send", self._before)
+        events.register("response-received", self._after)
+        return own
+
+    def _before(self, **_: Any) -> None:
+        with self._lock:
+            self.calls += 1
+            number = self.calls
+        if self.dead or (self.mode == "killed-before" and number == self.k):
+            self._die()
+
+    def _after(self, **_: Any) -> None:
+        with self._lock:
+            number = self.calls
+        if self.dead or (self.mode == "killed-after" and number == self.k):
+            self._die()
+
+    def _die(self) -> None:
+        self.dead = True
+        if threading.current_thread() is threading.main_thread():
+            raise Killed
+        raise KilledThread
+
+
+class ScriptedHost:
+    """Machines that do what an agent does, seen from outside, without a process.
+
+    A minute after boot the files of a successful run are in the bucket and the machine is off.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        assert cloud.emulated is not None
+        self._cloud = cloud.emulated
+
+    def boot(self, instance_id: str, region: str) -> None:
+        self._cloud.clock.call_after(60, lambda: self._work(instance_id, region))
+
+    def halt(self, instance_id: str) -> None:
+        """Nothing runs."""
+
+    def _work(self, instance_id: str, region: str) -> None:
+        clients, now = self._cloud.clients, self._cloud.clock.now()
+        ec2, s3 = clients("ec2", region, "machine"), clients("s3", region, "machine")
+        found = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]
+        tags = {item["Key"]: item["Value"] for item in found["Instances"][0]["Tags"]}
+        run_id, bucket = tags["flyback:run-id"], tags["flyback:store"].removeprefix("s3://")
+        marker = Marker(
+            run_id=run_id,
+            attempt=int(tags["flyback:attempt"]),
+            kind="SUCCESS",
+            exit_code=0,
+            reason="ok",
+            log_tail="",
+            at=now,
+        )
+        attempt = f"runs/{run_id}/attempts/{marker.attempt}"
+        for key, text in (
+            (f"{attempt}/log.txt", "done\n"),
+            (f"{attempt}/marker.json", dumps(marker)),
+            (f"runs/{run_id}/marker.json", dumps(marker)),
+        ):
+            s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
+        self._cloud.machines.power_off(instance_id)
+
+
+@contextmanager
+def emulated(folder: Path) -> Iterator[Cloud]:
+    """A cloud with nothing in it, whose machines are scripted."""
+    cloud = start_rehearsal(folder, region="us-east-1")
+    assert cloud.emulated is not None
+    cloud.emulated.machines.host = ScriptedHost(cloud)
+    try:
+        yield cloud
+    finally:
+        cloud.emulated.stop()
+
+
+def canonical(inventory: str) -> dict[str, list[str]]:
+    """An inventory without what chance and time decide: kind → its things, as sorted texts."""
+    found = {}
+    for kind, things in json.loads(inventory).items():
+        texts = [f"{key} {_plain(thing)}" for key, thing in things.items()]
+        found[kind] = sorted(_anonymous(text) for text in texts)
+    return found
+
+
+def _plain(thing: Any) -> str:
+    if isinstance(thing, dict) and "Objects" in thing:  # how often a file was written is no matter
+        names = {name.split(" ")[0] for name in thing["Objects"]}
+        thing = {**thing, "Objects": sorted(names)}
+    return json.dumps(thing, sort_keys=True)
+
+
+def _anonymous(text: str) -> str:
+    return _CHANCE.sub("#", text)
+
+
+@dataclass
+class Command:
+    """A command of the product, what stands before it, and what counts as the same end.
+
+    Args:
+        name: `up`, `run` or `down`.
+        before: Commands that went well before it.
+    """
+
+    name: str
+    before: tuple[str, ...] = ()
+
+    def carry_out(self, cloud: Cloud, job: Path) -> None:
+        """As a user does who has only this command."""
+        for name in (*self.before, self.name):
+            perform(name, cloud, job)
+
+
+def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
+    """Carry out one command in the client's own view of the cloud."""
+    if name == "up":
+        deploy(cloud, OPTIONS, silent)
+    elif name == "down":
+        certificate = remove(cloud, OPTIONS, keep_data=False, report=silent)
+        assert certificate.clean, certificate
+    elif name == "launch":
+        return start(prepare(job), cloud, OPTIONS, silent)
+    else:
+        run = start(prepare(job), cloud, OPTIONS, silent)
+        marker = run.wait()
+        assert marker.kind == "SUCCESS", marker
+    return None
+
+
+COMMANDS = (
+    Command("up"),
+    Command("run", ("up",)),
+    Command("down", ("up", "launch")),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """The command, how its call `k` fails, and the pause before it is run again."""
+
+    command: Command
+    mode: str
+    k: int
+
+    @property
+    def pause_s(self) -> float:
+        return _PAUSES_S[self.k % len(_PAUSES_S)]
+
+
+class Bench:
+    """Runs cases.
+
+    Args:
+        folder: For clouds and the job.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._clouds = 0
+        (folder / "work").mkdir(parents=True)
+        (folder / "work" / "job.sh").write_text("echo done\n")
+        self.job = folder / "job.json"
+        document = {"name": "cut", "workdir": "work", "command": ["sh", "job.sh"], "engine": "ec2"}
+        self.job.write_text(json.dumps(document))
+        self._ends: dict[str, tuple[int, dict[str, list[str]]]] = {}
+
+    def calls(self, command: Command) -> int:
+        """How many calls the command makes where nothing fails."""
+        return self._undisturbed(command)[0]
+
+    def cases(self) -> list[Case]:
+        """Each command, each of its calls, each way to fail."""
+        return [
+            Case(command, mode, k)
+            for command in COMMANDS
+            for k in range(1, self.calls(command) + 1)
+            for mode in MODES
+        ]
+
+    def converges(self, case: Case) -> str:
+        """Cut the command off, run it again; empty, or how the end differs from the undisturbed."""
+        expected = self._undisturbed(case.command)[1]
+        with self._cloud() as cloud:
+            assert cloud.emulated is not None
+            for name in case.command.before:
+                perform(name, Client().enter(cloud), self.job)
+            with suppress(Killed, KilledThread, FlybackError):
+                perform(case.command.name, Client(case.mode, case.k).enter(cloud), self.job)
+            cloud.emulated.faults.clear()
+            cloud.clock.sleep(case.pause_s)
+            try:
+                perform(case.command.name, Client().enter(cloud), self.job)
+            except FlybackError as error:
+                return f"{case}: {error}"
+            found = self._end(cloud)
+        differing = {
+            kind: (expected.get(kind), found.get(kind))
+            for kind in expected.keys() | found.keys()
+            if expected.get(kind) != found.get(kind)
+        }
+        return f"{case}: {differing}" if differing else ""
+
+    @contextmanager
+    def cloud_after(self, *commands: str) -> Iterator[Cloud]:
+        """A cloud in which these commands went well."""
+        with self._cloud() as cloud:
+            for name in commands:
+                perform(name, Client().enter(cloud), self.job)
+            yield cloud
+
+    def _undisturbed(self, command: Command) -> tuple[int, dict[str, list[str]]]:
+        if command.name not in self._ends:
+            with self._cloud() as cloud:
+                for name in command.before:
+                    perform(name, Client().enter(cloud), self.job)
+                client = Client()
+                perform(command.name, client.enter(cloud), self.job)
+                self._ends[command.name] = (client.calls, self._end(cloud))
+        return self._ends[command.name]
+
+    @contextmanager
+    def _cloud(self) -> Iterator[Cloud]:
+        self._clouds += 1
+        for folder in ("runs", "ledger"):
+            shutil.rmtree(local_home() / folder, ignore_errors=True)
+        with emulated(self._folder / f"cloud-{self._clouds}") as cloud:
+            yield cloud
+
+    @staticmethod
+    def _end(cloud: Cloud) -> dict[str, list[str]]:
+        assert cloud.emulated is not None
+        cloud.clock.sleep(120)  # a machine that somebody launched in vain would show by now
+        made = cloud.emulated.clients("ec2", "us-east-1", "inventory").describe_instances()
+        machines = [item for group in made["Reservations"] for item in group["Instances"]]
+        states = sorted(item["State"]["Name"] for item in machines)
+        return {**canonical(cloud.emulated.inventory()), "machines ever": states}
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Runs cases; botocore's pauses between attempts take no time."""
+    still = SimpleNamespace(sleep=lambda _: None, time=time.time)
+    monkeypatch.setattr(botocore.endpoint, "time", still)
+    return Bench(tmp_path / "bench")
