@@ -114,5 +114,7 @@ def open_bucket(
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     if not quick:
-        return S3Store("bucket", prefix=prefix, client=client_of(url, key), retry=retry)
+        return S3Store(
+            "bucket", prefix=prefix, client=client_of(url, key), retry=retry, quick=False
+        )
     return S3Store("bucket", prefix=prefix, retry=retry, quick=True)

@@ -20,6 +20,7 @@ from flyback.store.protocol import StoredObject
 from flyback.store.retry import Retry
 from flyback.store.s3_access import S3Access
 from flyback.store.s3_listing import Listing, ListingError
+from flyback.store.s3_operations import Operations
 from flyback.store.s3_parts import Parts
 from flyback.store.s3_quick import Doubt, Larger, Quick, is_plain
 
@@ -28,21 +29,23 @@ __all__ = ["SMALL_BYTES", "S3Store"]
 SMALL_BYTES = 8 << 20
 """Objects up to this size move in one request; the others in parts of this size."""
 _MEMORY_BYTES = 64 << 20  # in flight at once
-_PART_THREADS = 12  # fewer where the client keeps fewer connections
+_BOTO3_THREADS = 8  # each with a whole part in memory
+_PART_THREADS = 32  # each with a connection, and a megabyte of memory
 
 
 class S3Store:
     """Objects below an optional prefix of one bucket.
 
-    Small objects go through obstore where it is installed and no client was given; everything else
-    through boto3.
+    Small objects go through obstore where it is installed, large ones and listings through the
+    standard library, everything else, and everything with a given client, through boto3.
 
     Args:
         bucket: Its name.
         prefix: Without slashes at either end; may be empty.
         client: A boto3 S3 client; None makes one from the environment.
         retry: How patiently each request is repeated, over what the clients do themselves.
-        quick: Whether to use obstore; None: where there is one and no client was given.
+        quick: Whether to use obstore; None: where there is one and no client was given. False
+            keeps to boto3 for everything.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class S3Store:
         self._access = S3Access(client)
         self._retry = retry or Retry()
         self._use_quick = (client is None and Quick.installed()) if quick is None else quick
+        thin = client is None and quick is not False
+        self._operations = Operations(bucket, self._access, thin=thin)
         self._budget = Budget(_MEMORY_BYTES)
         self._lock = threading.Lock()
 
@@ -130,9 +135,9 @@ class S3Store:
                 return b""
             raise
 
-    def get_file(self, key: str, path: Path) -> None:
+    def get_file(self, key: str, path: Path, *, listed: StoredObject | None = None) -> None:
         try:
-            self._get_file(key, path)
+            self._get_file(key, path, listed)
         except OSError as error:
             raise ServiceError(f"{error}", where=f"{path}", remedy="free some disk") from error
 
@@ -144,9 +149,10 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         whole, last = self._prefix + prefix, ""
-        if self._use_quick:
+        http = self._operations.http()
+        if http is not None:
             with contextlib.suppress(ListingError):  # boto3 goes on where that ended
-                for page in Listing(self._bucket, self._access).pages(whole):
+                for page in Listing(http).pages(whole):
                     for item in page:
                         last = item.key
                         yield self._named(item)
@@ -174,9 +180,12 @@ class S3Store:
 
     @functools.cached_property
     def _parts_once(self) -> Parts:
-        connections = int(getattr(self._client.meta.config, "max_pool_connections", 10))
-        executor = ThreadPoolExecutor(min(_PART_THREADS, connections), "flyback-part")
-        return Parts(self._client, self._bucket, executor, self._budget, self._retry)
+        threads = _PART_THREADS
+        if self._operations.http() is None:
+            config = self._client.meta.config
+            threads = min(_BOTO3_THREADS, int(getattr(config, "max_pool_connections", 10)))
+        executor = ThreadPoolExecutor(threads, "flyback-part")
+        return Parts(self._operations, self._bucket, executor, self._retry)
 
     @property
     def _parts(self) -> Parts:
@@ -192,10 +201,11 @@ class S3Store:
         assert self._quick is not None  # noqa: S101  # asked by the caller
         return self._quick.put(self._prefix + key, data)
 
-    def _get_file(self, key: str, path: Path) -> None:
+    def _get_file(self, key: str, path: Path, listed: StoredObject | None) -> None:
         check_key(self._prefix + key, self.url)
         self.meter.check()
-        found = self._retry(lambda: self._small(key))
+        large = listed is not None and listed.size > SMALL_BYTES  # no need to ask for it whole
+        found = self._retry(lambda: self._head(key) if large else self._small(key))
         if isinstance(found, dict):
             self._retry(lambda: self._parts.download(self._prefix + key, path, found, self.meter))
             return
@@ -215,12 +225,7 @@ class S3Store:
         return self._read(key, SMALL_BYTES)
 
     def _head(self, key: str) -> dict[str, Any]:
-        with self._translated(key):
-            return dict(
-                self._client.head_object(
-                    Bucket=self._bucket, Key=self._prefix + key, ChecksumMode="ENABLED"
-                )
-            )
+        return self._operations.head(self._prefix + key)
 
     def _whole(self, key: str) -> Any:
         if self._quick is not None and is_plain(self._prefix + key):

@@ -17,19 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flyback.aws.errors import translated
 from flyback.errors import AccessDeniedError, FlybackError, NotFoundError, ServiceError
-from flyback.store.budget import Budget
 from flyback.store.integrity import Expected, crc32, encoded, file_crc32, whole_crc32
 from flyback.store.landing import landing, write_all
 from flyback.store.meter import Meter
 from flyback.store.retry import Retry
+from flyback.store.s3_http import Stretch
+from flyback.store.s3_operations import Operations, SentPart
 
 __all__ = ["PART_BYTES", "Journal", "Parts", "cut"]
 
 PART_BYTES = 8 << 20
 _MOST_PARTS = 10_000
-_STEP = 1 << 20  # of a download, between the network and the disk
 
 
 @dataclass(frozen=True)
@@ -101,20 +100,18 @@ class Parts:
     """Moves large objects of one bucket.
 
     Args:
-        client: boto3's S3 client.
-        bucket: The bucket.
+        operations: Requests to the bucket.
+        bucket: Its name, for messages.
         executor: Threads that move pieces.
-        budget: Of memory.
         retry: Of one piece.
     """
 
     def __init__(
-        self, client: Any, bucket: str, executor: Executor, budget: Budget, retry: Retry
+        self, operations: Operations, bucket: str, executor: Executor, retry: Retry
     ) -> None:
-        self._client = client
+        self._ask = operations
         self._bucket = bucket
         self._executor = executor
-        self._budget = budget
         self._retry = retry
 
     # ------------------------------------------------------------------------------------ up
@@ -127,9 +124,9 @@ class Parts:
             pieces = cut(before.st_size)
             upload_id, held = self._resumable(key, descriptor, pieces)
             if upload_id is None:
-                upload_id = self._begin(key)
+                upload_id = self._retry(lambda: self._ask.begin(key))
 
-            def send(piece: Piece) -> tuple[str, int]:
+            def send(piece: Piece) -> SentPart:
                 return self._send(key, upload_id, descriptor, piece, meter)
 
             missing = [piece for piece in pieces if piece.number not in held]
@@ -140,95 +137,46 @@ class Parts:
             parts = {**held, **{p.number: s for p, s in zip(missing, sent, strict=True)}}
             after = os.fstat(descriptor)
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            self._abandon(key, upload_id)
+            self._ask.abandon(key, upload_id)
             raise ServiceError("the file changed while it was read", where=f"{path} → {where}")
         return self._complete(key, upload_id, pieces, parts)
 
-    def _begin(self, key: str) -> str:
-        with translated(f"s3://{self._bucket}/{key}"):
-            answer = self._client.create_multipart_upload(
-                Bucket=self._bucket,
-                Key=key,
-                ChecksumAlgorithm="CRC32",
-                ChecksumType="FULL_OBJECT",
-            )
-        return str(answer["UploadId"])
-
     def _send(
         self, key: str, upload_id: str, descriptor: int, piece: Piece, meter: Meter
-    ) -> tuple[str, int]:
-        with self._budget.hold(piece.length):
-            meter.check()
-            data = os.pread(descriptor, piece.length, piece.start)
-            if len(data) != piece.length:
-                raise ServiceError("the file became shorter while it was read", where=key)
-            checksum = crc32(data)
-
-            def put() -> str:
-                with translated(f"s3://{self._bucket}/{key}"):
-                    answer = self._client.upload_part(
-                        Bucket=self._bucket,
-                        Key=key,
-                        UploadId=upload_id,
-                        PartNumber=piece.number,
-                        Body=data,
-                        ChecksumCRC32=encoded(checksum),
-                    )
-                return str(answer["ETag"])
-
-            tag = self._retry(put)
+    ) -> SentPart:
+        meter.check()
+        checksum = file_crc32(descriptor, piece.start, piece.length)
+        body = Stretch(descriptor, piece.start, piece.length)
+        tag = self._retry(lambda: self._ask.send(key, upload_id, piece.number, body, checksum))
         meter.add(piece.length)
         return tag, checksum
 
     def _complete(
-        self, key: str, upload_id: str, pieces: Sequence[Piece], parts: dict[int, tuple[str, int]]
+        self, key: str, upload_id: str, pieces: Sequence[Piece], parts: dict[int, SentPart]
     ) -> str:
-        listed = [
-            {"PartNumber": n, "ETag": parts[n][0], "ChecksumCRC32": encoded(parts[n][1])}
-            for n in sorted(parts)
-        ]
         whole = whole_crc32([(parts[piece.number][1], piece.length) for piece in pieces])
+        size = sum(piece.length for piece in pieces)
         try:
-            with translated(f"s3://{self._bucket}/{key}"):
-                answer = self._client.complete_multipart_upload(
-                    Bucket=self._bucket,
-                    Key=key,
-                    UploadId=upload_id,
-                    MultipartUpload={"Parts": listed},
-                    ChecksumCRC32=encoded(whole),
-                    ChecksumType="FULL_OBJECT",
-                    MpuObjectSize=sum(piece.length for piece in pieces),
-                )
+            return self._ask.complete(key, upload_id, parts, (whole, size))
         except NotFoundError:
             raise
         except ServiceError as error:
             if error.code in ("InvalidPart", "BadDigest"):  # somebody else wrote to this upload
-                self._abandon(key, upload_id)
+                self._ask.abandon(key, upload_id)
             raise
-        return str(answer["ETag"])
-
-    def _abandon(self, key: str, upload_id: str) -> None:
-        with contextlib.suppress(FlybackError), translated(key):
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
 
     def _resumable(
         self, key: str, descriptor: int, pieces: Sequence[Piece]
-    ) -> tuple[str | None, dict[int, tuple[str, int]]]:
+    ) -> tuple[str | None, dict[int, SentPart]]:
         """An earlier upload of this key, and the parts of it that are as the file is now.
 
         An identity that may not list uploads starts anew.
         """
         try:
-            with translated(f"s3://{self._bucket}/{key}"):
-                answer = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key)
-                found = [u for u in answer.get("Uploads", []) if u["Key"] == key]
-                if not found:
-                    return None, {}
-                upload_id = str(max(found, key=lambda u: u["Initiated"])["UploadId"])
-                pages = self._client.get_paginator("list_parts").paginate(
-                    Bucket=self._bucket, Key=key, UploadId=upload_id
-                )
-                there = {p["PartNumber"]: p for page in pages for p in page.get("Parts", [])}
+            upload_id = self._ask.begun(key)
+            if upload_id is None:
+                return None, {}
+            there = {p["PartNumber"]: p for p in self._ask.parts(key, upload_id)}
         except (AccessDeniedError, ServiceError):
             return None, {}
         held = {}
@@ -292,34 +240,25 @@ class Parts:
         """As the upload was cut, where the stored checksum is one of parts."""
         if expected.composite_parts is None:
             return PART_BYTES
-        with translated(f"s3://{self._bucket}/{key}"):
-            answer = self._client.head_object(Bucket=self._bucket, Key=key, PartNumber=1)
-        length = int(answer["ContentLength"])
+        length = int(self._ask.head(key, part=1)["ContentLength"])
         return length if 0 < length < size else PART_BYTES
 
     def _fetch(self, key: str, tag: str, descriptor: int, piece: Piece, meter: Meter) -> int:
-        where = f"s3://{self._bucket}/{key}"
-
         def get() -> int:
             counted, checksum = 0, 0
+
+            def take(data: memoryview, at: int) -> None:
+                nonlocal counted, checksum
+                write_all(descriptor, data, piece.start + at)
+                checksum = crc32(data, checksum)
+                counted += len(data)
+                meter.add(len(data))
+
             try:
-                with translated(where):
-                    answer = self._client.get_object(
-                        Bucket=self._bucket,
-                        Key=key,
-                        IfMatch=tag,
-                        Range=f"bytes={piece.start}-{piece.start + piece.length - 1}",
-                    )
-                    with contextlib.closing(answer["Body"]) as body:
-                        while counted < piece.length and (data := body.read(_STEP)):
-                            data = data[: piece.length - counted]
-                            write_all(descriptor, data, piece.start + counted)
-                            checksum = crc32(data, checksum)
-                            counted += len(data)
-                            meter.add(len(data))
-                _whole(counted, piece, where)
-            except ServiceError:
-                meter.add(-counted)
+                self._ask.read(key, (piece.start, piece.length), tag, take)
+            except BaseException:
+                with contextlib.suppress(FlybackError):
+                    meter.add(-counted)
                 raise
             return checksum
 
@@ -335,11 +274,6 @@ class Parts:
                 future.cancel()
             wait(futures)  # nobody writes to a descriptor that is closed after this
         return [future.result() for future in _failed_first(futures)]
-
-
-def _whole(counted: int, piece: Piece, where: str) -> None:
-    if counted != piece.length:
-        raise ServiceError("the body ended before its length", where=where)
 
 
 def _failed_first(futures: list[Any]) -> Iterator[Any]:

@@ -134,7 +134,7 @@ def run_sync(
 
     def move(item: StoredObject) -> None:
         meter.check()
-        copy(item.key)
+        copy(item)
         if not counts:
             meter.add(item.size)
 
@@ -142,17 +142,19 @@ def run_sync(
     each((functools.partial(target.delete, key) for key in plan.deletes), Meter(), threads)
 
 
-def _way(source: Store, target: Store) -> Callable[[str], object]:
+def _way(source: Store, target: Store) -> Callable[[StoredObject], object]:
     if isinstance(source, FileStore):
-        return lambda key: target.put_file(key, source.path(key))
+        return lambda item: target.put_file(item.key, source.path(item.key))
+    if isinstance(target, FileStore) and isinstance(source, S3Store):
+        return lambda item: source.get_file(item.key, target.path(item.key), listed=item)
     if isinstance(target, FileStore):
-        return lambda key: source.get_file(key, target.path(key))
+        return lambda item: source.get_file(item.key, target.path(item.key))
 
-    def through_a_file(key: str) -> None:
+    def through_a_file(item: StoredObject) -> None:
         with tempfile.TemporaryDirectory(prefix="flyback-") as folder:
             path = Path(folder, "object")
-            source.get_file(key, path)
-            target.put_file(key, path)
+            source.get_file(item.key, path)
+            target.put_file(item.key, path)
 
     return through_a_file
 
