@@ -14,7 +14,7 @@ from flyback.store.protocol import StoredObject
 
 __all__ = ["FileStore"]
 
-_PIECE = 1 << 20
+_PIECE = 1 << 18
 _ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 

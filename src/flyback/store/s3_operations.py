@@ -21,7 +21,7 @@ T = TypeVar("T")
 SentPart = tuple[str, int]
 """ETag and CRC-32 of an uploaded part."""
 
-_STEP = 1 << 20  # what boto3 is read in
+_STEP = 1 << 18  # what boto3 is read in
 _CHECKSUMS = {"x-amz-checksum-mode": "ENABLED"}
 
 
