@@ -37,16 +37,21 @@ def landing(target: Path, *, keep: bool = False, wait: bool = False) -> Iterator
         keep: Leave what an earlier attempt wrote in the part, and leave it there on failure.
         wait: Wait for another writer of the same file; else use a part of another name.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, part = _open(target, wait=wait)
+    try:
+        descriptor, part = _open(target, wait=wait)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, part = _open(target, wait=wait)
     keep = keep and part == part_of(target)  # a part of another name is found by nobody
     try:
-        if not keep:
+        if not keep and os.fstat(descriptor).st_size:
             os.ftruncate(descriptor, 0)
         yield descriptor, part
         os.fsync(descriptor)
+        linked = os.fstat(descriptor).st_nlink > 1
         part.replace(target)
-        part.unlink(missing_ok=True)  # where the block linked it, the rename did nothing
+        if linked:  # the block did, and then renaming one name to the other does nothing
+            part.unlink(missing_ok=True)
     except BaseException:
         if not keep:
             part.unlink(missing_ok=True)

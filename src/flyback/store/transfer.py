@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from flyback.store.meter import Meter
 
@@ -30,26 +29,62 @@ def each(actions: Iterable[Callable[[], object]], meter: Meter, threads: int = T
         FlybackError: what the first action to fail raised; the others have ended by then.
         KeyboardInterrupt: as it came; no part of a file has its name.
     """
-    waiting = iter(actions)
-    running: set[Future[object]] = set()
-    with _interrupts(meter) as pressed, ThreadPoolExecutor(threads, "flyback-move") as executor:
+    with _interrupts(meter) as pressed:
+        crew = _Crew(iter(actions), meter, pressed)
+        crew.work(threads)
+
+
+class _Crew:
+    """Threads that draw actions. No futures: waiting for any of 128 costs more than a request."""
+
+    def __init__(
+        self, actions: Iterator[Callable[[], object]], meter: Meter, pressed: threading.Event
+    ) -> None:
+        self._actions = actions
+        self._meter = meter
+        self._pressed = pressed
+        self._drawing = threading.Lock()
+        self._failure: BaseException | None = None
+        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def work(self, threads: int) -> None:
+        crew: list[threading.Thread] = []
         try:
-            while True:
-                for action in itertools.islice(waiting, 2 * threads - len(running)):
-                    running.add(executor.submit(action))
-                if not running:
-                    return
-                done, running = wait(running, timeout=_TICK_S, return_when=FIRST_COMPLETED)
-                if pressed.is_set():
-                    return
-                for future in done:
-                    future.result()
-                    meter.finished()
+            while len(crew) < threads and (action := self._draw()) is not None:
+                crew.append(threading.Thread(target=self._run, args=(action,), name="flyback-move"))
+                crew[-1].start()
+            left = len(crew)
+            while left:
+                with contextlib.suppress(queue.Empty):
+                    self._ended.get(timeout=_TICK_S)
+                    left -= 1
+        except BaseException:
+            self._meter.halt()
+            raise
         finally:
-            if running:
-                meter.halt()
-            for future in running:
-                future.cancel()
+            for thread in crew:
+                thread.join()
+        if self._failure is not None and not self._pressed.is_set():
+            raise self._failure
+
+    def _draw(self) -> Callable[[], object] | None:
+        with self._drawing:
+            if self._failure is not None or self._pressed.is_set():
+                return None
+            return next(self._actions, None)
+
+    def _run(self, action: Callable[[], object] | None) -> None:
+        try:
+            while action is not None:
+                action()
+                self._meter.finished()
+                action = self._draw()
+        except BaseException as failure:  # noqa: BLE001  # raised again in the caller's thread
+            with self._drawing:
+                self._failure = self._failure or failure
+            self._meter.halt()
+        finally:
+            self._ended.put(None)
 
 
 @contextlib.contextmanager
