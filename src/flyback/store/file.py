@@ -24,6 +24,7 @@ class FileStore:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.url = self.root.as_uri()
+        self._inside: set[str] = set()
 
     def put(
         self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None
@@ -89,7 +90,7 @@ class FileStore:
         Raises:
             UserError: the key leads out of the store's folder.
         """
-        return file_of(self.root, key, self.url)
+        return file_of(self.root, key, self.url, self._inside)
 
     @staticmethod
     def _tag_or_none(target: Path) -> str | None:

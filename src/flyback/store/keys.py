@@ -27,13 +27,14 @@ def check_key(key: str, where: str) -> None:
         raise UserError(f"a key has 1 to {MOST_BYTES} bytes, not {size}", where=where)
 
 
-def file_of(root: Path, key: str, where: str) -> Path:
+def file_of(root: Path, key: str, where: str, known: set[str] | None = None) -> Path:
     """The file of a key below a folder.
 
     Args:
         root: The folder, resolved.
         key: `/` between its parts.
         where: For the error.
+        known: Folders that were found to be inside; those found now are added.
 
     Raises:
         UserError: the key leads out of the folder, also through a link, or another key would be
@@ -50,6 +51,10 @@ def file_of(root: Path, key: str, where: str) -> Path:
     if any(len(part.encode()) > _NAME_BYTES for part in parts):
         raise UserError(f"the key {key!r} has a part of more than {_NAME_BYTES} bytes", where=where)
     path = root.joinpath(*parts)
-    if not path.parent.resolve().is_relative_to(root):
-        raise UserError(f"the key {key!r} leaves its folder through a link", where=where)
+    folder = key[: -len(parts[-1])]
+    if known is None or folder not in known:
+        if not path.parent.resolve().is_relative_to(root):
+            raise UserError(f"the key {key!r} leaves its folder through a link", where=where)
+        if known is not None:
+            known.add(folder)
     return path

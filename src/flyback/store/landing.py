@@ -37,19 +37,21 @@ def landing(target: Path, *, keep: bool = False, wait: bool = False) -> Iterator
         keep: Leave what an earlier attempt wrote in the part, and leave it there on failure.
         wait: Wait for another writer of the same file; else use a part of another name.
     """
+    part = part_of(target)
     try:
-        descriptor, part = _open(target, wait=wait)
+        descriptor, opened = _open(part, wait=wait)
     except FileNotFoundError:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = _open(target, wait=wait)
-    keep = keep and part == part_of(target)  # a part of another name is found by nobody
+        descriptor, opened = _open(part, wait=wait)
+    keep = keep and part is opened  # a part of another name is found by nobody
+    part = opened
     try:
         if not keep and os.fstat(descriptor).st_size:
             os.ftruncate(descriptor, 0)
         yield descriptor, part
         os.fsync(descriptor)
         linked = os.fstat(descriptor).st_nlink > 1
-        part.replace(target)
+        os.replace(part, target)  # noqa: PTH105  # once for each of many small files
         if linked:  # the block did, and then renaming one name to the other does nothing
             part.unlink(missing_ok=True)
     except BaseException:
@@ -68,8 +70,7 @@ def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         view, offset = view[written:], offset + written
 
 
-def _open(target: Path, *, wait: bool) -> tuple[int, Path]:
-    part = part_of(target)
+def _open(part: Path, *, wait: bool) -> tuple[int, Path]:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     while True:
         descriptor = os.open(part, flags, 0o666)
@@ -77,7 +78,7 @@ def _open(target: Path, *, wait: bool) -> tuple[int, Path]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:  # somebody else is writing the same file, or there are no locks here
             os.close(descriptor)
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=PART_PREFIX)
+            handle, name = tempfile.mkstemp(dir=part.parent, prefix=PART_PREFIX)
             os.fchmod(handle, 0o666 & ~_umask())
             return handle, Path(name)
         if _is_free(descriptor, part):
@@ -92,7 +93,7 @@ def _is_free(descriptor: int, part: Path) -> bool:
     after linking it to its final name.
     """
     try:
-        found = part.lstat()
+        found = os.lstat(part)
     except FileNotFoundError:
         return False
     if not os.path.samestat(os.fstat(descriptor), found):

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from flyback.errors import UserError
 from flyback.store.file import FileStore
-from flyback.store.keys import file_of
 from flyback.store.meter import Meter, Progress
 from flyback.store.open import open_place
 from flyback.store.protocol import Store, StoredObject
@@ -112,7 +111,7 @@ def plan_sync(
             unchanged += 1
             continue
         if isinstance(target, FileStore):
-            file_of(target.root, item.key, target.url)
+            target.path(item.key)  # may it be a file at all
         copies.append(item)
     return SyncPlan(tuple(copies), tuple(sorted(there)) if delete else (), unchanged)
 
