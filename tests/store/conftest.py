@@ -89,7 +89,7 @@ def _no_delay(self: object, context: object) -> float:
 def bucket(
     request: pytest.FixtureRequest, s3: Any, hasty: Retry, monkeypatch: pytest.MonkeyPatch
 ) -> S3Store:
-    """A bucket of the simulated S3, through boto3 alone and through obstore as well."""
+    """A bucket of the simulated S3, through boto3 alone and by the standard library."""
     return open_bucket(s3.url, hasty, monkeypatch, quick=request.param == "quick")
 
 

@@ -42,7 +42,7 @@ class Case:
     Args:
         kind: What happens.
         up: Upload or download.
-        quick: With obstore or with boto3 alone.
+        quick: By the standard library or with boto3 alone.
         seed: Of where it happens.
     """
 

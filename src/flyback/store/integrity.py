@@ -13,7 +13,7 @@ import re
 import zlib
 from collections.abc import Sequence
 
-__all__ = ["Expected", "combine", "crc32", "encoded", "file_crc32", "md5_tag", "whole_crc32"]
+__all__ = ["Expected", "Running", "combine", "crc32", "encoded", "file_crc32", "whole_crc32"]
 
 _POLYNOMIAL = 0xEDB88320  # CRC-32, reflected
 _MD5_TAG = re.compile(r'"?([0-9a-f]{32})"?')
@@ -55,22 +55,40 @@ def file_crc32(descriptor: int, start: int, length: int) -> int:
     return value
 
 
-def md5_tag(tag: str, data: bytes | memoryview) -> bool | None:
-    """Whether an ETag is the MD5 of the data; None where it is no MD5 (multipart).
+class Running:
+    """A checksum that is computed as the bytes come.
 
-    Objects encrypted with a KMS key have ETags that look like one and are none.
+    Args:
+        crc32_wanted: What it is to be, as S3 writes it; empty for none.
+        md5_wanted: In hexadecimal; empty for none.
     """
-    match = _MD5_TAG.fullmatch(tag)
-    if match is None:
-        return None
-    return hashlib.md5(data, usedforsecurity=False).hexdigest() == match[1]
+
+    def __init__(self, *, crc32_wanted: str = "", md5_wanted: str = "") -> None:
+        self._crc32_wanted = crc32_wanted
+        self._md5_wanted = md5_wanted
+        self._crc32 = 0
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    def take(self, data: bytes | memoryview) -> None:
+        """The next bytes."""
+        if self._crc32_wanted:
+            self._crc32 = crc32(data, self._crc32)
+        elif self._md5_wanted:
+            self._md5.update(data)
+
+    def agrees(self) -> bool:
+        """Whether the bytes are those that S3 stored; True where it says nothing of them."""
+        if self._crc32_wanted:
+            return encoded(self._crc32) == self._crc32_wanted
+        return self._md5_wanted in ("", self._md5.hexdigest())
 
 
 class Expected:
     """What S3 says that an object's checksum is.
 
     Args:
-        answer: Of GetObject or HeadObject with `ChecksumMode=ENABLED`, as boto3 gives it.
+        answer: Of GetObject or HeadObject with `ChecksumMode=ENABLED`, as boto3 gives it. An ETag
+            is the content's MD5 unless a KMS or customer's key encrypts it.
     """
 
     def __init__(self, answer: dict[str, object]) -> None:
@@ -87,13 +105,12 @@ class Expected:
         _, dash, count = self._crc32.partition("-")
         return int(count) if dash else None
 
-    def accepts(self, data: bytes | memoryview) -> bool:
-        """Whether one piece of data is the whole object, as far as S3 says."""
+    def running(self) -> Running:
+        """Takes the bytes in order, and says whether they are the object, as far as S3 says."""
         if self._crc32 and self.composite_parts is None:
-            return encoded(crc32(data)) == self._crc32
-        if self._plain_md5:
-            return md5_tag(self._tag, data) is not False
-        return True
+            return Running(crc32_wanted=self._crc32)
+        match = _MD5_TAG.fullmatch(self._tag) if self._plain_md5 else None
+        return Running(md5_wanted=match[1] if match else "")
 
     def accepts_parts(self, parts: Sequence[tuple[int, int]]) -> bool:
         """Whether parts in a row, each CRC-32 and length, are the object, as far as S3 says."""

@@ -4,48 +4,55 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from flyback.errors import ServiceError, UserError
-from flyback.store.budget import Budget
-from flyback.store.integrity import Expected, crc32, encoded
+from flyback.store.integrity import Expected, Running, crc32, encoded, file_crc32
 from flyback.store.keys import check_key
 from flyback.store.landing import landing, write_all
 from flyback.store.meter import Meter
 from flyback.store.protocol import StoredObject
 from flyback.store.retry import Retry
 from flyback.store.s3_access import S3Access
+from flyback.store.s3_http import Stretch, Take
 from flyback.store.s3_listing import Listing, ListingError
-from flyback.store.s3_operations import Operations
+from flyback.store.s3_operations import Described, Operations
 from flyback.store.s3_parts import Parts
-from flyback.store.s3_quick import Doubt, Larger, Quick, is_plain
 
 __all__ = ["SMALL_BYTES", "S3Store"]
 
 SMALL_BYTES = 8 << 20
 """Objects up to this size move in one request; the others in parts of this size."""
-_MEMORY_BYTES = 64 << 20  # in flight at once
 _BOTO3_THREADS = 8  # each with a whole part in memory
-_PART_THREADS = 32  # each with a connection, and a megabyte of memory
+_PART_THREADS = 32  # each with a connection, and 256 KB of memory
+
+
+class _Large(Exception):  # noqa: N818  # an answer: the object is to be fetched in ranges
+    """More than `SMALL_BYTES`."""
+
+    def __init__(self, described: Described) -> None:
+        super().__init__()
+        self.described = described
 
 
 class S3Store:
     """Objects below an optional prefix of one bucket.
 
-    Small objects go through obstore where it is installed, large ones and listings through the
-    standard library, everything else, and everything with a given client, through boto3.
+    Bytes and listings travel through the standard library; what is rare or unusual, and everything
+    with a given client, through boto3.
 
     Args:
         bucket: Its name.
         prefix: Without slashes at either end; may be empty.
         client: A boto3 S3 client; None makes one from the environment.
         retry: How patiently each request is repeated, over what the clients do themselves.
-        quick: Whether to use obstore; None: where there is one and no client was given. False
-            keeps to boto3 for everything.
+        quick: False keeps to boto3 for everything.
     """
 
     def __init__(
@@ -55,7 +62,7 @@ class S3Store:
         prefix: str = "",
         client: Any = None,
         retry: Retry | None = None,
-        quick: bool | None = None,
+        quick: bool = True,
     ) -> None:
         self.url = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
         self.meter = Meter()
@@ -63,10 +70,7 @@ class S3Store:
         self._prefix = f"{prefix}/" if prefix else ""
         self._access = S3Access(client)
         self._retry = retry or Retry()
-        self._use_quick = (client is None and Quick.installed()) if quick is None else quick
-        thin = client is None and quick is not False
-        self._operations = Operations(bucket, self._access, thin=thin)
-        self._budget = Budget(_MEMORY_BYTES)
+        self._operations = Operations(bucket, self._access, thin=quick and client is None)
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------------------- objects
@@ -75,43 +79,42 @@ class S3Store:
         self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None
     ) -> str:
         check_key(self._prefix + key, self.url)
-        conditional = if_absent or if_tag is not None
-        if self._quick is not None and not conditional and is_plain(self._prefix + key):
-            return self._retry(lambda: self._quick_put(key, data))
+        if not if_absent and if_tag is None:
+            checksum = crc32(data)
+            return self._retry(lambda: self._operations.put(self._prefix + key, data, checksum))
         arguments: dict[str, Any] = {}
         if if_absent:
             arguments["IfNoneMatch"] = "*"
         if if_tag is not None:
             arguments["IfMatch"] = if_tag
 
-        def request() -> str:
-            with self._translated(key):
-                answer = self._client.put_object(
-                    Bucket=self._bucket,
-                    Key=self._prefix + key,
-                    Body=data,
-                    ChecksumCRC32=encoded(crc32(data)),
-                    **arguments,
-                )
-            return str(answer["ETag"])
-
-        # a repeated conditional write would meet its own first try
-        return request() if conditional else self._retry(request)
+        with self._translated(key):  # not repeated: it would meet its own first try
+            answer = self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._prefix + key,
+                Body=data,
+                ChecksumCRC32=encoded(crc32(data)),
+                **arguments,
+            )
+        return str(answer["ETag"])
 
     def put_file(self, key: str, path: Path) -> str:
-        size = path.stat().st_size
-        if size > SMALL_BYTES:
-            check_key(self._prefix + key, self.url)
-            return self._parts.upload(self._prefix + key, path, self.meter)
-        with self._budget.hold(size):
-            self.meter.check()
-            data = path.read_bytes()
-            tag = self.put(key, data)
-        self.meter.add(len(data))
+        whole = self._prefix + key
+        check_key(whole, self.url)
+        self.meter.check()
+        if path.stat().st_size > SMALL_BYTES:
+            return self._parts.upload(whole, path, self.meter)
+        size, tag = self._retry(lambda: self._put_small(whole, path))
+        self.meter.add(size)
         return tag
 
     def get(self, key: str) -> bytes:
-        return bytes(self._retry(lambda: self._whole(key)))
+        def request() -> bytes:
+            data = bytearray()
+            self._fetch(key, sys.maxsize, lambda: lambda part, at: data.extend(part))  # noqa: ARG005  # in order
+            return bytes(data)
+
+        return self._retry(request)
 
     def get_range(self, key: str, start: int, length: int, *, tag: str | None = None) -> bytes:
         if length <= 0:
@@ -170,15 +173,6 @@ class S3Store:
         return self._access.client
 
     @functools.cached_property
-    def _quick_or_none(self) -> Quick | None:
-        return Quick(self._bucket, self._access) if self._use_quick else None
-
-    @property
-    def _quick(self) -> Quick | None:
-        with self._lock:
-            return self._quick_or_none
-
-    @functools.cached_property
     def _parts_once(self) -> Parts:
         threads = _PART_THREADS
         if self._operations.http() is None:
@@ -197,60 +191,82 @@ class S3Store:
 
         return translated(f"{self.url}/{key}")
 
-    def _quick_put(self, key: str, data: bytes) -> str:
-        assert self._quick is not None  # noqa: S101  # asked by the caller
-        return self._quick.put(self._prefix + key, data)
+    def _put_small(self, whole: str, path: Path) -> tuple[int, str]:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            checksum = file_crc32(file.fileno(), 0, size)
+            return size, self._operations.put(whole, Stretch(file.fileno(), 0, size), checksum)
 
     def _get_file(self, key: str, path: Path, listed: StoredObject | None) -> None:
-        check_key(self._prefix + key, self.url)
+        whole = self._prefix + key
+        check_key(whole, self.url)
         self.meter.check()
-        large = listed is not None and listed.size > SMALL_BYTES  # no need to ask for it whole
-        found = self._retry(lambda: self._head(key) if large else self._small(key))
-        if isinstance(found, dict):
-            self._retry(lambda: self._parts.download(self._prefix + key, path, found, self.meter))
-            return
-        with landing(path) as (descriptor, _):
-            write_all(descriptor, found, 0)
-        self.meter.add(len(found))
-
-    def _small(self, key: str) -> Any:
-        """A verified object of up to `SMALL_BYTES`, or what GetObject says of a larger one."""
-        if self._quick is not None and is_plain(self._prefix + key):
+        if listed is not None and listed.size > SMALL_BYTES:
+            large = self._retry(lambda: self._operations.head(whole))
+        else:
             try:
-                return self._quick.get(self._prefix + key, SMALL_BYTES)
-            except Larger:
-                return self._head(key)
-            except Doubt:
-                pass
-        return self._read(key, SMALL_BYTES)
+                self.meter.add(self._retry(lambda: self._land(key, path)))
+            except _Large as found:
+                large = found.described
+            else:
+                return
+        self._retry(lambda: self._parts.download(whole, path, large, self.meter))
 
-    def _head(self, key: str) -> dict[str, Any]:
-        return self._operations.head(self._prefix + key)
+    def _land(self, key: str, path: Path) -> int:
+        """Download a small object; its size.
 
-    def _whole(self, key: str) -> Any:
-        if self._quick is not None and is_plain(self._prefix + key):
-            with contextlib.suppress(Doubt):
-                return self._quick.get(self._prefix + key, SMALL_BYTES)
-        return self._read(key, None)
+        Raises:
+            _Large: it is none.
+        """
+        with contextlib.ExitStack() as stack:
+            descriptor = -1
 
-    def _read(self, key: str, most: int | None) -> Any:
-        """Bytes through boto3, verified; only the answer where there are more than `most`."""
-        with self._translated(key):
-            answer = self._client.get_object(
-                Bucket=self._bucket, Key=self._prefix + key, ChecksumMode="ENABLED"
-            )
-            with contextlib.closing(answer["Body"]) as body:
-                if most is not None and int(answer["ContentLength"]) > most:
-                    return {**answer, "Body": None}
-                data = body.read()
-        if len(data) != int(answer["ContentLength"]) or not Expected(answer).accepts(data):
+            def place() -> Take:  # not before its size is known: ranges keep what they find
+                nonlocal descriptor
+                descriptor, _ = stack.enter_context(landing(path))
+                return lambda part, at: write_all(descriptor, part, at)
+
+            large = self._fetch(key, SMALL_BYTES, place)
+            if large is not None:
+                raise _Large(large)
+            return os.fstat(descriptor).st_size
+
+    def _fetch(self, key: str, most: int, place: Callable[[], Take]) -> Described | None:
+        """The object's bytes, verified; only what is said of it where there are more than `most`.
+
+        Args:
+            key: Its name.
+            most: Bytes.
+            place: Called when they begin to come; gives what takes them.
+
+        Raises:
+            ServiceError: they are not those that S3 stored.
+        """
+        large: Described | None = None
+        running = Running()
+
+        def begin(found: Described) -> Take | None:
+            nonlocal large, running
+            if int(found["ContentLength"]) > most:
+                large = found
+                return None
+            running, take = Expected(found).running(), place()
+
+            def both(data: memoryview, at: int) -> None:
+                running.take(data)
+                take(data, at)
+
+            return both
+
+        self._operations.fetch(self._prefix + key, begin)
+        if not running.agrees():
             raise ServiceError(
                 "the object arrived damaged: its checksum is not the stored one",
                 where=f"{self.url}/{key}",
                 remedy="repeat the download",
                 code="BadDigest",
             )
-        return data
+        return large
 
     def _list_after(self, prefix: str, after: str) -> Iterator[StoredObject]:
         arguments = {"StartAfter": after} if after else {}

@@ -1,4 +1,4 @@
-"""How a bucket is reached: boto3's client, and what the quick client needs to know of it.
+"""How a bucket is reached: boto3's client, and what requests without it need to know.
 
 Only the client's plain operations are called, never boto3's transfers: where awscrt is installed,
 those go to AWS itself and ignore the endpoint (boto3#4839).
@@ -19,7 +19,6 @@ from typing import Any
 __all__ = ["S3Access"]
 
 _CONNECTIONS = 64
-_TTL_MINUTES = 5  # botocore refreshes 10 to 15 minutes ahead; we ask it again this often
 
 
 @dataclass
@@ -66,30 +65,20 @@ class S3Access:
             return str(self.given.meta.endpoint_url)
         return self.environ.get("AWS_ENDPOINT_URL_S3") or self.environ.get("AWS_ENDPOINT_URL")
 
-    def quick_settings(self) -> dict[str, Any]:
-        """Arguments of `obstore.store.S3Store`, without the bucket."""
-        settings: dict[str, Any] = {"region": self._region(), "client_options": self._options()}
+    def settings(self) -> dict[str, Any]:
+        """Region, endpoint, authority (PEM), and credentials or what provides them."""
+        found: dict[str, Any] = {"region": self._region()}
         if self.endpoint:
-            settings |= {"endpoint": self.endpoint, "virtual_hosted_style_request": False}
-        return settings | self._credentials()
+            found["endpoint"] = self.endpoint
+        bundle = self.environ.get("AWS_CA_BUNDLE")
+        if bundle:
+            with open(bundle, encoding="utf-8") as file:  # noqa: PTH123  # pathlib is not loaded for one line
+                found["authority"] = file.read()
+        return found | self._credentials()
 
     def _region(self) -> str:
         named = self.environ.get("AWS_REGION") or self.environ.get("AWS_DEFAULT_REGION")
         return named or str(self.client.meta.region_name or "us-east-1")
-
-    def _options(self) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            "connect_timeout": "10s",
-            "read_timeout": "60s",
-            "timeout": "600s",
-        }
-        if (self.endpoint or "").startswith("http://"):
-            options["allow_http"] = True
-        bundle = self.environ.get("AWS_CA_BUNDLE")
-        if bundle:
-            with open(bundle, "rb") as file:  # noqa: PTH123  # pathlib is not loaded for one line
-                options["root_certificate"] = file.read()
-        return options
 
     def _credentials(self) -> dict[str, Any]:
         key, secret = (self.environ.get(f"AWS_{n}") for n in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
@@ -100,9 +89,7 @@ class S3Access:
         return {"credential_provider": self._provided}
 
     def _provided(self) -> dict[str, Any]:
-        """What botocore's chain gives now, for a few minutes."""
-        import datetime as dt
-
+        """What botocore's chain gives now; it refreshes what is about to expire."""
         import botocore.session
         from botocore.exceptions import NoCredentialsError
 
@@ -112,10 +99,8 @@ class S3Access:
             if self._chain is None:
                 raise NoCredentialsError
             frozen = self._chain.get_frozen_credentials()
-        now = dt.datetime.now(dt.UTC)  # noqa: TID251  # the lifetime that another library asks for
         return {
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,
             "token": frozen.token,
-            "expires_at": now + dt.timedelta(minutes=_TTL_MINUTES),
         }

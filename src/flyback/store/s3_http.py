@@ -25,7 +25,10 @@ from typing import Any
 from flyback.errors import NetworkError
 from flyback.store.s3_access import S3Access
 
-__all__ = ["Answer", "S3Http", "Stretch", "Unusual"]
+__all__ = ["Answer", "S3Http", "Stretch", "Take", "Unusual"]
+
+Take = Callable[[memoryview, int], None]
+"""Given what arrives and its place in the body; the memory is used again."""
 
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _UNSIGNED = "UNSIGNED-PAYLOAD"  # over TLS, and beside a checksum; as the SDKs do
@@ -92,7 +95,7 @@ class S3Http:
         self._idle: list[http.client.HTTPConnection] = []
         if any(access.environ.get(n) or access.environ.get(n.lower()) for n in _UNUSUAL_SETTINGS):
             raise Unusual("a proxy or a special endpoint")
-        self._settings = access.quick_settings()
+        self._settings = access.settings()
         self._region = str(self._settings["region"])
         endpoint = self._settings.get("endpoint")
         far = self._region.startswith(("cn-", "us-gov-", "us-iso", "eu-isoe"))
@@ -144,35 +147,34 @@ class S3Http:
     def fetch(
         self,
         key: str,
-        start: int,
-        length: int,
-        tag: str,
-        take: Callable[[memoryview, int], None],
+        headers: Mapping[str, str],
+        begin: Callable[[Answer], Take | None],
     ) -> None:
-        """Read a range of one version of an object.
+        """Read an object, or a range of one.
 
         Args:
             key: The object.
-            start: First byte.
-            length: Bytes.
-            tag: The version's.
-            take: Given what arrives and its place in the range; the memory is used again.
+            headers: Range and conditions.
+            begin: Given status and headers, gives what takes the bytes; None ends here.
 
         Raises:
             FlybackError: what S3 refuses, or the network, also in the middle.
             Unusual: boto3 is to ask instead.
         """
-        headers = {"if-match": tag, "range": f"bytes={start}-{start + length - 1}"}
+        where = f"{self._where}/{key}"
         with self._answered("GET", key, ({}, headers), b"") as answer:
-            if answer.status != http.client.PARTIAL_CONTENT or answer.length != length:
-                answer.close()
-                raise Unusual("a range was not answered with it")
+            length = answer.length
+            if length is None:
+                raise Unusual("a body of unknown length")
+            take = begin(Answer(answer.status, _lower(answer)))
+            if take is None:
+                return
             view, at = self._buffer(), 0
             while at < length:
-                with _network(f"{self._where}/{key}"):
+                with _network(where):
                     count = answer.readinto(view)
                 if not count:
-                    raise NetworkError("the body ended before its length", where=self._where)
+                    raise NetworkError("the body ended before its length", where=where)
                 take(view[:count], at)
                 at += count
             answer.read()  # closes it, so that the connection may be used again
@@ -194,11 +196,13 @@ class S3Http:
             self._check(answer, where)
             yield answer
         except BaseException:
+            answer.close()
             connection.close()
             raise
         if answer.isclosed() and not answer.will_close and len(self._idle) < _IDLE:
             self._idle.append(connection)
         else:
+            answer.close()
             connection.close()
 
     def _send(
@@ -258,8 +262,8 @@ class S3Http:
         return http.client.HTTPSConnection(self._host, timeout=_TIMEOUT_S, context=self._context)
 
     def _trusting(self) -> ssl.SSLContext:
-        given = self._settings["client_options"].get("root_certificate")
-        context = ssl.create_default_context(cadata=given.decode() if given else None)
+        given = self._settings.get("authority")
+        context = ssl.create_default_context(cadata=given)
         if given is None and not context.cert_store_stats()["x509_ca"]:
             paths = ssl.get_default_verify_paths()
             if not os.path.isdir(paths.capath) or not os.listdir(paths.capath):  # noqa: PTH112, PTH208  # pathlib is not loaded for one line

@@ -1,7 +1,6 @@
 """ListObjectsV2 by the standard library: a page of 1,000 keys without loading boto3.
 
 An unchanged sync is one listing, and boto3 takes several times longer to load and to parse it.
-obstore's listing is no way either: it drops the slash at the end of a key.
 """
 
 from __future__ import annotations

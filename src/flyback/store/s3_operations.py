@@ -1,27 +1,34 @@
-"""The requests that large objects need: by the standard library, by boto3 where that cannot."""
+"""The requests that move data: by the standard library, by boto3 where that cannot."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape
 
 from flyback.errors import FlybackError, ServiceError
+from flyback.store.budget import Budget
 from flyback.store.integrity import encoded
 from flyback.store.s3_access import S3Access
-from flyback.store.s3_http import S3Http, Stretch, Unusual
+from flyback.store.s3_http import Answer, S3Http, Stretch, Take, Unusual
 
-__all__ = ["Operations", "SentPart"]
+__all__ = ["Described", "Operations", "SentPart"]
 
 T = TypeVar("T")
+
+Described = dict[str, Any]
+"""Length, tag and checksum of an object, under boto3's names."""
 
 SentPart = tuple[str, int]
 """ETag and CRC-32 of an uploaded part."""
 
 _STEP = 1 << 18  # what boto3 is read in
+_MEMORY_BYTES = 64 << 20  # of bodies in flight through boto3
+_PARTIAL = 206
 _CHECKSUMS = {"x-amz-checksum-mode": "ENABLED"}
 
 
@@ -39,69 +46,109 @@ class Operations:
         self._access = access
         self._thin = thin
         self._http: S3Http | None = None
+        self._budget = Budget(_MEMORY_BYTES)
         self._lock = threading.Lock()
 
     # -------------------------------------------------------------------------------- reading
 
-    def head(self, key: str, part: int | None = None) -> dict[str, Any]:
+    def head(self, key: str, part: int | None = None) -> Described:
         """Length, tag and checksum of an object or of one of its parts, as boto3 gives them."""
 
-        def thin(http: S3Http) -> dict[str, Any]:
+        def thin(http: S3Http) -> Described:
             query = {} if part is None else {"partNumber": str(part)}
             try:
-                found = http.ask("HEAD", key, query, _CHECKSUMS).headers
+                return _described(http.ask("HEAD", key, query, _CHECKSUMS))
             except ServiceError as error:
                 if error.code in ("400", "403"):  # an answer to HEAD has no room for the reason
                     http.ask("GET", key, query, {"range": "bytes=0-0"})
                 raise
-            return {
-                "ContentLength": int(found["content-length"]),
-                "ETag": found["etag"],
-                "ChecksumCRC32": found.get("x-amz-checksum-crc32", ""),
-                "ServerSideEncryption": found.get("x-amz-server-side-encryption", ""),
-                "SSECustomerAlgorithm": found.get(
-                    "x-amz-server-side-encryption-customer-algorithm", ""
-                ),
-            }
 
-        def whole() -> dict[str, Any]:
+        def whole() -> Described:
             chosen = {} if part is None else {"PartNumber": part}
             return dict(self._boto3("head_object", key, ChecksumMode="ENABLED", **chosen))
 
         return self._either(thin, whole)
 
-    def read(
-        self, key: str, span: tuple[int, int], tag: str, take: Callable[[memoryview, int], None]
-    ) -> None:
+    def fetch(self, key: str, begin: Callable[[Described], Take | None]) -> None:
+        """Read an object from its beginning.
+
+        Args:
+            key: The object.
+            begin: Given length, tag and checksum, gives what takes the bytes; None ends here.
+
+        Raises:
+            ServiceError: it did not arrive whole.
+        """
+
+        def whole() -> None:
+            answer = self._boto3("get_object", key, ChecksumMode="ENABLED")
+            self._flow(answer, begin(answer), key)
+
+        self._either(
+            lambda http: http.fetch(key, _CHECKSUMS, lambda head: begin(_described(head))), whole
+        )
+
+    def read(self, key: str, span: tuple[int, int], tag: str, take: Take) -> None:
         """Read a range of one version.
 
         Args:
             key: The object.
             span: First byte and length.
             tag: The version's.
-            take: Given what arrives and its place in the range; the memory is used again.
+            take: Given the bytes.
 
         Raises:
             ConflictError: the object has no longer that tag.
             ServiceError: the range did not arrive whole.
         """
         start, length = span
+        limits = f"bytes={start}-{start + length - 1}"
+
+        def checked(head: Answer) -> Take:
+            if head.status != _PARTIAL or head.headers["content-length"] != str(length):
+                raise Unusual("a range was not answered with it")
+            return take
 
         def whole() -> None:
-            limits = f"bytes={start}-{start + length - 1}"
-            at = 0
-            with self._translated(key):
-                answer = self._boto3("get_object", key, IfMatch=tag, Range=limits)
-                with contextlib.closing(answer["Body"]) as body:
-                    while at < length and (data := body.read(min(_STEP, length - at))):
-                        take(memoryview(data), at)
-                        at += len(data)
-            if at != length:
-                raise ServiceError("the body ended before its length", where=key)
+            answer = self._boto3("get_object", key, IfMatch=tag, Range=limits)
+            self._flow(answer, take, key)
 
-        self._either(lambda http: http.fetch(key, start, length, tag, take), whole)
+        self._either(
+            lambda http: http.fetch(key, {"if-match": tag, "range": limits}, checked), whole
+        )
+
+    def _flow(self, answer: Any, take: Take | None, key: str) -> None:
+        length, at = int(answer["ContentLength"]), 0
+        with self._translated(key), contextlib.closing(answer["Body"]) as body:
+            if take is None:
+                return
+            while at < length and (data := body.read(min(_STEP, length - at))):
+                take(memoryview(data), at)
+                at += len(data)
+        if at != length:
+            raise ServiceError("the body ended before its length", where=key)
 
     # -------------------------------------------------------------------------------- writing
+
+    def put(self, key: str, body: bytes | Stretch, checksum: int) -> str:
+        """Write an object in one request; its tag.
+
+        Args:
+            key: The object.
+            body: Its bytes.
+            checksum: Their CRC-32, which S3 compares.
+        """
+
+        def thin(http: S3Http) -> str:
+            headers = {"x-amz-checksum-crc32": encoded(checksum)}
+            return http.ask("PUT", key, {}, headers, body).headers["etag"]
+
+        def whole() -> str:
+            with self._held(body) as data:
+                answer = self._boto3("put_object", key, Body=data, ChecksumCRC32=encoded(checksum))
+            return str(answer["ETag"])
+
+        return self._either(thin, whole)
 
     def begin(self, key: str) -> str:
         """Start a multipart upload whose checksum will be the whole object's; its id."""
@@ -139,17 +186,11 @@ class Operations:
             return http.ask("PUT", key, query, headers, body).headers["etag"]
 
         def whole() -> str:
-            import os
-
-            data = os.pread(body.descriptor, body.length, body.start)
-            answer = self._boto3(
-                "upload_part",
-                key,
-                UploadId=upload_id,
-                PartNumber=number,
-                Body=data,
-                ChecksumCRC32=encoded(checksum),
-            )
+            named = {"UploadId": upload_id, "PartNumber": number}
+            with self._held(body) as data:
+                answer = self._boto3(
+                    "upload_part", key, Body=data, ChecksumCRC32=encoded(checksum), **named
+                )
             return str(answer["ETag"])
 
         return self._either(thin, whole)
@@ -241,6 +282,15 @@ class Operations:
 
     # ---------------------------------------------------------------------------- inner parts
 
+    @contextlib.contextmanager
+    def _held(self, body: bytes | Stretch) -> Iterator[bytes]:
+        """A body in memory, for boto3, within the budget."""
+        if isinstance(body, bytes):
+            yield body
+            return
+        with self._budget.hold(body.length):
+            yield os.pread(body.descriptor, body.length, body.start)
+
     def _either(self, thin: Callable[[S3Http], T], whole: Callable[[], T]) -> T:
         http = self.http()
         if http is not None:
@@ -270,6 +320,18 @@ class Operations:
         from flyback.aws.errors import translated
 
         return translated(f"s3://{self._bucket}/{key}")
+
+
+def _described(head: Answer) -> Described:
+    """What the headers of an object say, under boto3's names."""
+    found = head.headers
+    return {
+        "ContentLength": int(found["content-length"]),
+        "ETag": found["etag"],
+        "ChecksumCRC32": found.get("x-amz-checksum-crc32", ""),
+        "ServerSideEncryption": found.get("x-amz-server-side-encryption", ""),
+        "SSECustomerAlgorithm": found.get("x-amz-server-side-encryption-customer-algorithm", ""),
+    }
 
 
 def _parsed(body: bytes, name: str) -> Element:
