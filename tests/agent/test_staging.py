@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from flyback.agent.staging import Staging, cache_folder, gigabytes_in_notice
+from flyback.agent.staging import Staging, cache_folder
 from flyback.errors import NotFoundError
 from flyback.store.memory import MemoryStore
+from flyback.store.notice import gigabytes_in_notice
 
 
 def test_an_input_is_fetched_once(tmp_path: Path) -> None:

@@ -35,14 +35,13 @@ TOOLS = ROOT / ".tools" / "peers"
 LATENCIES = (0.0, 0.025)
 RATE = 90e6
 FILES, FILE_BYTES, LARGE_BYTES = 1000, 100_000, 170_498_071
-REPEATS = int(os.environ.get("FLYBACK_REPEATS", "5"))
+REPEATS = 5
 TASKS = ("down", "up", "same", "large-down", "large-up")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """One process: wall seconds with and without flushing what it wrote, and the most memory of it
-    and its children, MB of 10**6 bytes."""
+    """One process: wall seconds with and without flushing, and the most memory (10**6 bytes)."""
 
     wall_s: float
     raw_s: float

@@ -10,6 +10,7 @@ from pathlib import Path
 from flyback.agent import requirements
 from flyback.agent.archive import unpack
 from flyback.agent.cells import Surroundings
+from flyback.agent.checkpoints import restore
 from flyback.agent.child import Command
 from flyback.agent.staging import Staging, cache_folder
 from flyback.agent.workbench import Workbench
@@ -51,11 +52,11 @@ def prepare(bench: Workbench, launch: Launch) -> Surroundings:
             where="image",
             remedy="leave out `image`, and bring packages through `requirements`",
         )
-    _bring_workdir(bench, launch)
     staging = Staging(cache_folder(bench.options.root))
+    _bring_workdir(bench, launch, staging)
     for item in launch.job.inputs:
         _bring_input(bench, item, staging)
-    bench.scratch.checkpoints(launch.job.checkpoint_dir).mkdir(parents=True, exist_ok=True)
+    _bring_checkpoint(bench, launch)
     surroundings = Surroundings(
         launch=launch,
         attempt=bench.options.attempt,
@@ -70,13 +71,22 @@ def prepare(bench: Workbench, launch: Launch) -> Surroundings:
     return surroundings
 
 
-def _bring_workdir(bench: Workbench, launch: Launch) -> None:
+def _bring_workdir(bench: Workbench, launch: Launch, staging: Staging) -> None:
     if launch.workdir_sha256 is None:
         return
     archive = bench.scratch.folder / "workdir.tar.gz"
-    bench.store.get_file(workdir_key(launch.workdir_sha256), archive)
+    staging.bring_hashed(bench.store, workdir_key(launch.workdir_sha256), archive)
     unpack(archive, launch.workdir_sha256, bench.scratch.work)
     archive.unlink()
+
+
+def _bring_checkpoint(bench: Workbench, launch: Launch) -> None:
+    folder = bench.scratch.checkpoints(launch.job.checkpoint_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    if bench.options.attempt > 1:
+        name = restore(bench.store, bench.run.checkpoints, folder)
+        if name is not None:
+            bench.journal.tell("checkpoint-restored", name=name)
 
 
 def _bring_input(bench: Workbench, item: Input, staging: Staging) -> None:

@@ -132,6 +132,9 @@ class Ec2Executor:
             deadline=float(int(now + plan.deadline_hours * 3600)),
             attempts=earlier,
             rehearsed=self._rehearsed,
+            network_gbps={
+                c.instance_type: c.network_gbps for c in plan.candidates if c.network_gbps
+            },
         )
 
     def _send(self, payload: Payload, store: Store) -> None:

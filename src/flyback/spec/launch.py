@@ -81,6 +81,7 @@ class Launch:
         deadline: Seconds since the epoch; nothing bills past it.
         attempts: In order; the last one is current.
         rehearsed: Whether the account is an emulated one.
+        network_gbps: Instance type → sustained bandwidth, Gbit/s, of those that were asked for.
     """
 
     run_id: str
@@ -97,3 +98,4 @@ class Launch:
     deadline: float
     attempts: tuple[Attempt, ...] = ()
     rehearsed: bool = False
+    network_gbps: Mapping[str, float] = field(default_factory=dict)

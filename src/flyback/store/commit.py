@@ -85,13 +85,35 @@ class Commit:
         trace: TracebackType | None,
     ) -> None:
         if error is not None:
-            self._executor.shutdown(cancel_futures=True)
+            self.abandon()
             return
+        self.finish()
+
+    def gather(self) -> None:
+        """Wait until every file that was added is there.
+
+        Raises:
+            FlybackError: one cannot be brought there.
+        """
+        for future in self._files.values():
+            future.result()
+
+    def finish(self) -> None:
+        """Wait for the files, then commit them.
+
+        Raises:
+            ConflictError: something else is committed there.
+            FlybackError: a file cannot be brought there.
+        """
         try:
             entries = {name: future.result() for name, future in self._files.items()}
         finally:
             self._executor.shutdown(cancel_futures=True)
         self._finish(Manifest(files=entries))
+
+    def abandon(self) -> None:
+        """Start no further upload; what is there without a manifest counts for nothing."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _upload(self, name: str, path: Path) -> Entry:
         before = _entry(path)
