@@ -173,7 +173,7 @@ def test_credentials_come_from_the_instance_and_are_renewed(
     store.put("key", b"data")
     s3.expired.update(metadata)
     late = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=55)  # noqa: TID251  # as botocore asks
-    monkeypatch.setattr("botocore.credentials._local_now", lambda: late)
+    monkeypatch.setattr(store._access._chain, "_time_fetcher", lambda: late)
     assert store.get("key") == b"data"
     assert signers[0] in metadata
     assert signers[1] in metadata
