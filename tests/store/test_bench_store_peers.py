@@ -183,17 +183,15 @@ class Place:
         """One process, timed; then its work is looked at and removed."""
         goal = f"goal-{peer}-{task}-{number}"
         command = self.command(peer, task, goal)
-        began = time.perf_counter()
-        child = subprocess.Popen(command, env=self.environment(), stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
-        raw_s = time.perf_counter() - began
-        if "down" in task and peer != "flyback":
-            flush(self.folder / goal)
-        wall_s = time.perf_counter() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == 0, command
+        timer = [sys.executable, "-S", str(HERE / "peer_timer.py"), *command]
+        ended = subprocess.run(
+            timer, env=self.environment(), capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, (command, ended.stderr)
+        raw_s, kilobytes = (float(word) for word in ended.stdout.split())
+        flushed_s = flush(self.folder / goal) if "down" in task and peer != "flyback" else 0.0
         self._look(task, goal)
-        return Ended(wall_s, raw_s, usage.ru_maxrss * 1024 / 1e6)
+        return Ended(raw_s + flushed_s, raw_s, kilobytes * 1024 / 1e6)
 
     def _look(self, task: str, goal: str) -> None:
         if task == "same":
@@ -225,8 +223,9 @@ class Place:
         self.client.delete_object(Bucket="bucket", Key=key)
 
 
-def flush(folder: Path) -> None:
-    """Every file to the disk, as many at once as ours does."""
+def flush(folder: Path) -> float:
+    """Every file to the disk, as many at once as ours does; seconds."""
+    began = time.perf_counter()
 
     def one(path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY)
@@ -235,6 +234,7 @@ def flush(folder: Path) -> None:
 
     with ThreadPoolExecutor(64) as executor:
         list(executor.map(one, folder.iterdir()))
+    return time.perf_counter() - began
 
 
 def ceiling_mb_s(place: Place, certificates: Path) -> float:
