@@ -73,7 +73,7 @@ def one(store: S3Store, folder: Path, name: str, content: bytes, *, overlapped: 
 
 @pytest.mark.bench
 @pytest.mark.timeout(900)
-def test_bench_checkpoint(address: str, tmp_path: Path) -> None:
+def test_bench_checkpoint_overlap(address: str, tmp_path: Path) -> None:
     """Interleaved, in changing order; every shard flushed in both."""
     assert address
     store = S3Store("bucket")
