@@ -7,6 +7,7 @@ interruption, stall, failed set-up) get a row `skipped`.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import traceback
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyback.agent.cells import Surroundings
+from flyback.agent.checkpoints import Checkpoints
 from flyback.agent.child import Ended
 from flyback.agent.deadline import Deadline
 from flyback.agent.heartbeat import Heartbeat
@@ -31,6 +33,7 @@ from flyback.spec.codec import dumps, write_atomic
 from flyback.spec.event import MarkerKind
 from flyback.spec.launch import Launch
 from flyback.spec.result import Result
+from flyback.store.notice import gigabytes_in_notice
 
 __all__ = ["Attempt", "Outcome"]
 
@@ -66,6 +69,7 @@ class Attempt:
         self.rows: list[Result] = []
         self.shipping: Shipping | None = None
         self.interruption: Interruption | None = None
+        self.checkpoints: Checkpoints | None = None
         self.launch: Launch | None = None
 
     def run(self) -> Outcome:
@@ -98,6 +102,7 @@ class Attempt:
         bench.supervisor.tick()
         surroundings = prepare(bench, launch)
         bench.journal.tell("prepared")
+        self._watch_checkpoints(launch)
         rows = Rows(launch.run_id, launch.job)
         cells = list(launch.job.cells())
         self._phase, self._cells = "running", len(cells)
@@ -159,6 +164,26 @@ class Attempt:
     def _write_rows(self) -> None:
         text = "".join(dumps(row) + "\n" for row in self.rows)
         write_atomic(self._bench.scratch.results, text.encode())
+
+    def _watch_checkpoints(self, launch: Launch) -> None:
+        bench = self._bench
+        folder = bench.scratch.checkpoints(launch.job.checkpoint_dir)
+        prefix = bench.run.checkpoints
+        if launch.engine == "ec2" and launch.network_gbps:
+            self._say_what_fits(launch)
+        self.checkpoints = Checkpoints(bench.store, prefix, folder, bench.journal)
+        bench.supervisor.also_watch(self.checkpoints)
+
+    def _say_what_fits(self, launch: Launch) -> None:
+        """How much can be brought home after an interruption notice, before it is needed."""
+        with contextlib.suppress(FlybackError):
+            kind = self._bench.services.metadata.get("instance-type") or ""
+            if kind in launch.network_gbps:
+                gbps = launch.network_gbps[kind]
+                most = round(gigabytes_in_notice(gbps), 1)
+                self._bench.journal.tell(
+                    "notice-allows", instance_type=kind, network_gbps=gbps, gigabytes=most
+                )
 
     def _concerns(self, launch: Launch) -> list[Concern]:
         bench = self._bench

@@ -28,6 +28,9 @@ def finish(bench: Workbench, attempt: Attempt, outcome: Outcome) -> int:
     Raises:
         FlybackError: the store takes no marker.
     """
+    if attempt.checkpoints is not None:
+        hurried = bench.supervisor.stop is not None
+        attempt.checkpoints.finish(bench.supervisor.tick, hurried=hurried)
     if attempt.shipping is not None:
         attempt.shipping.finish(bench.clock)
     _bring_home(bench, attempt, final=outcome.kind != "INTERRUPTED")

@@ -14,6 +14,7 @@ from flyback.api.history import Standing, open_collected, open_run, run_ids, sta
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
 from flyback.api.verbs import NetworkChoice, Options, down, plan, run, serve, stored_objects, up
+from flyback.store.sync import sync
 
 __all__ = [
     "Finding",
@@ -43,5 +44,6 @@ __all__ = [
     "serve",
     "standing",
     "stored_objects",
+    "sync",
     "up",
 ]

@@ -29,6 +29,7 @@ VERBS = {
     "results": "Show a run's results, receipt and certificate.",
     "bench": "Measure a workload on this machine, its cells in turns.",
     "compare": "Compare two sets of results: faster, slower, the same, or undecided.",
+    "sync": "Make a folder or an S3 prefix like another: parallel, verified, resumable.",
     "down": "Remove flyback from the account and prove that nothing is left.",
     "audit": "Check what is granted, and what is used of it.",
     "rehearsal": "Serve an emulated cloud to any AWS client.",

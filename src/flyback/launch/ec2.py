@@ -141,6 +141,9 @@ class Ec2Executor:
             attempts=earlier,
             rehearsed=self._rehearsed,
             public_address=not self._deployment.private,
+            network_gbps={
+                c.instance_type: c.network_gbps for c in plan.candidates if c.network_gbps
+            },
         )
 
     def _send(self, payload: Payload, store: Store) -> None:

@@ -82,6 +82,7 @@ class Launch:
         attempts: In order; the last one is current.
         rehearsed: Whether the account is an emulated one.
         public_address: Whether its machines have a public IPv4 address.
+        network_gbps: Instance type → sustained bandwidth, Gbit/s, of those that were asked for.
     """
 
     run_id: str
@@ -99,3 +100,4 @@ class Launch:
     attempts: tuple[Attempt, ...] = ()
     rehearsed: bool = False
     public_address: bool = True
+    network_gbps: Mapping[str, float] = field(default_factory=dict)

@@ -120,6 +120,11 @@ class RunPaths:
         """The run's terminal marker, created with If-None-Match."""
         return f"{self.prefix}/marker.json"
 
+    @property
+    def checkpoints(self) -> str:
+        """Prefix of the checkpoints, which all attempts share."""
+        return f"{self.prefix}/checkpoints"
+
     def attempt(self, number: int) -> AttemptPaths:
         """Keys of attempt `number`, which counts from 1."""
         return AttemptPaths(f"{self.prefix}/attempts/{number}")
