@@ -74,6 +74,26 @@ def test_the_contract_is_kept(kind: type[Plugin], values: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("matmul", {"n": 64, "backend": "torch"}),
+        ("matmul", {"n": 64, "dtype": "bfloat16"}),
+        ("image", {"size": 64, "operation": "conv"}),
+        ("image", {"size": 64, "backend": "torch"}),
+        ("image", {"size": 64, "backend": "dense"}),
+        ("image", {"size": 64, "operation": "resize", "backend": "torch"}),
+        ("transformer", {"width": 32, "sequence": 16, "heads": 4}),
+        ("transformer", {"width": 32, "sequence": 16, "heads": 4, "backward": True}),
+    ],
+)
+@pytest.mark.extended
+def test_the_contract_is_kept_by_what_needs_torch(name: str, values: dict[str, Any]) -> None:
+    """As above, where torch is installed."""
+    pytest.importorskip("torch")
+    check_workload(registry.create(registry.find(name)).kind, values)
+
+
+@pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"run": lambda self: 2.001 * self.x}, "run and reference disagree"),

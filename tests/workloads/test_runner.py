@@ -283,7 +283,7 @@ def test_a_signal_to_stop_ends_the_work_between_two_calls(inject: Inject) -> Non
         return spectra
 
     inject(change)
-    with pytest.raises(InterruptedRunError, match=r"interrupted while timing, after \d+ samples"):
+    with pytest.raises(InterruptedRunError, match="interrupted while timing"):
         run({"warmup": 0}, stop=stop)
     assert gc.isenabled()
 

@@ -17,11 +17,11 @@ _PACKAGES = (
 )
 _ALWAYS = 4  # of them, null where they are missing
 THREADS = (
-    "OMP_NUMTHREADS",
-    "OPENBLAS_NUMTHREADS",
-    "MKL_NUMTHREADS",
-    "NUMEXPR_NUMTHREADS",
-    "VECLIB_MAXIMUMTHREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
 )
 _PACKAGE = Path(__file__).resolve().parents[1]
 

@@ -120,8 +120,11 @@ class Image(Plugin):
 
         kernel, border = self.kernel.astype(np.float32), cv2.BORDER_REFLECT_101
 
+        # Reused: new pages for every image would cost more than the blur. Poisoned, so that what is
+        # not written shows.
+        result = np.full_like(self.images, np.nan)
+
         def call() -> Any:
-            result = np.empty_like(self.images)
             for x, y in zip(self.images, result, strict=True):
                 cv2.sepFilter2D(x, -1, kernel, kernel, dst=y, borderType=border)
             return result

@@ -93,7 +93,7 @@ class Plugin(ABC):
 
     @abstractmethod
     def run(self) -> Any:
-        """One timed call; returns its output, a new array or tensor, and leaves its inputs."""
+        """One timed call; returns its output and leaves its inputs alone."""
 
     @abstractmethod
     def reference(self) -> Any:
@@ -121,7 +121,7 @@ class Adapted(Workload[Any]):
     repeatable = True
 
     def __init__(self, kind: type[Plugin]) -> None:
-        self._kind = kind
+        self.kind = kind
         self._plugin = kind()
         self._device = Device()
 
@@ -156,7 +156,7 @@ class Adapted(Workload[Any]):
 
     def fresh(self) -> Iterator[Comparison]:
         """Inputs of another seed, in an object that no timed call has touched."""
-        other = self._kind()
+        other = self.kind()
         device = open_device(self._parameters.device, self._parameters.seed + 1)
         other.setup(self._parameters, device)
         try:
