@@ -39,7 +39,9 @@ def test_each_source_gives_what_was_written(source: str, ios: list[Io]) -> None:
     result = run(ios, source=source)
     assert result.status == "ok", result.reason
     assert result.latency_ns["n"] >= 12
-    assert result.work == {"flops": 0, "bytes": 32_000, "items": 8, "item_unit": "object"}
+    expected = {"flops": 0, "bytes": 32_000, "items": 8, "item_unit": "object"}
+    assert result.work is not None
+    assert expected.items() <= result.work.items()
     assert result.accuracy["inputs"]["data set"] == {"batch": 400.0}
 
 

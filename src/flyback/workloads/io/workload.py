@@ -32,7 +32,15 @@ def contents(parameters: IoParameters, number: int) -> Array:
 
 
 class Io(Workload[IoParameters]):
-    """Batches in order, again from the start when the data set ends."""
+    """Batches of objects, in order, again from the start when the data set ends.
+
+    One result is a batch in memory as float32. A GPU starves when that takes longer than its step.
+    What limits it: `local`, the disk's throughput (bytes/s) and its latency for each file (s);
+    `single`, one round trip (s) for each object, since a connection waits for each answer;
+    `parallel`, the link (bytes/s) as soon as connections x object bytes / round trip exceeds it, or
+    the processor that checks and copies; `cached`, the memory's and the disk's bandwidth after the
+    first epoch. `latency_ms` adds a stated round trip to a server on this machine.
+    """
 
     def setup(self, parameters: IoParameters) -> Prepared:
         self._parameters = p = parameters
