@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -249,7 +250,7 @@ class Ec2(Service):
         return tuple(item["NetworkInterfaceId"] for item in found)
 
     def terminate(self, instance_ids: Sequence[str]) -> None:
-        """Terminate machines; ones that EC2 has forgotten do not matter."""
-        known = [name for name in instance_ids if self.instance(name) is not None]
-        if known:  # one unknown id would refuse them all
-            self._call("terminate_instances", InstanceIds=known)
+        """Terminate machines; ones that EC2 has forgotten, or does not know yet, do not matter."""
+        for instance_id in instance_ids:  # one unknown id would refuse them all
+            with contextlib.suppress(NotFoundError):
+                self._call("terminate_instances", InstanceIds=[instance_id])
