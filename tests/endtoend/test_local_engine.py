@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -101,15 +101,7 @@ def test_stop_ends_a_run_and_its_job(flyback: Flyback, tmp_path: Path) -> None:
         product.api.open_run(run.run_id).stop()
 
 
-@pytest.fixture
-def heard() -> Iterator[None]:
-    """Ctrl-C reaches children, though the tests be started in the background, where it does not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_detaches_and_the_run_goes_on(tmp_path: Path) -> None:
     """One Ctrl-C: the command says how to follow and to stop, exits 0, and the job still runs."""
     job = _job(tmp_path, "echo up; exec tail -f /dev/null\n")
@@ -135,7 +127,7 @@ def test_ctrl_c_detaches_and_the_run_goes_on(tmp_path: Path) -> None:
     assert run.stop().kind == "INTERRUPTED"
 
 
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("ctrl_c")
 def test_two_ctrl_c_stop_the_run(tmp_path: Path) -> None:
     """A second Ctrl-C stops the run and waits for its end: exit code 75, nothing alive."""
     job = _job(tmp_path, "echo up; exec tail -f /dev/null\n")

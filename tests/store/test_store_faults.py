@@ -274,6 +274,7 @@ def run_full(number: int, s3: Any, folder: Path, opened: Callable[..., S3Store])
     return bad
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_clean(s3: Any, tmp_path: Path, opened: Callable[..., S3Store]) -> None:
     """An interrupt in the middle raises KeyboardInterrupt once all threads have ended."""
     import _thread
