@@ -70,15 +70,15 @@ class Retry:
         Raises:
             FlybackError: what the last try raised, or the first that does not pass by itself.
         """
-        began, bound = self.clock.now(), self.first_s
-        for number in range(1, self.tries + 1):
+        began, bound, left = self.clock.now(), self.first_s, self.tries
+        while True:
+            left -= 1
             try:
                 return action()
             except ServiceError as error:
                 pause = bound * self.jitter()
                 late = self.clock.now() + pause - began > self.deadline_s
-                if not passes(error) or number == self.tries or late:
+                if not passes(error) or left <= 0 or late:
                     raise
             self.clock.sleep(pause)
             bound = min(bound * 2, self.most_s)
-        raise AssertionError("at least one try")  # pragma: no cover
