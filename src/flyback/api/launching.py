@@ -12,9 +12,9 @@ from flyback.errors import (
     AccountSetupError,
     FlybackError,
     ImageError,
-    NetworkError,
     QuotaError,
     RefusedError,
+    ServiceError,
     UserError,
 )
 from flyback.infra.bundle import build
@@ -22,7 +22,7 @@ from flyback.launch.deployment import Deployment, find
 from flyback.launch.ec2 import Ec2Executor, Payload
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
-from flyback.launch.tries import MOVES_ON, give_up
+from flyback.launch.tries import MOVES_ON, give_up, moves_on
 from flyback.plan.expectation import expect
 from flyback.plan.planner import make_plan
 from flyback.spec.launch import Attempt, Launch
@@ -33,7 +33,7 @@ from flyback.store.open import open_store
 __all__ = ["Where", "complete", "decide", "launch_in_cloud"]
 
 # What passes on from a region that only stands in for another; there is no reason to stop for it.
-_NOT_HERE = (*MOVES_ON, AccountSetupError, ImageError, NetworkError, QuotaError, UserError)
+_NOT_HERE = (*MOVES_ON, AccountSetupError, ImageError, QuotaError, ServiceError, UserError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ def complete(prepared: Prepared, where: Where, before: tuple[Launch, Plan], repo
         remote = open_store(launch.store, s3_client=cloud.session.client("s3"))
         records = Records(run.run_id, FileStore(local_home()), remote)
         tried = _Tried(records=records, launch=run.launch)
-        if not isinstance(error, MOVES_ON):
+        if not (moves_on(error) and tried.made_nothing):
             _give_up(tried, error, cloud)
             raise
         search = _Search(prepared, where, run.run_id, report, error, tried)
@@ -149,13 +149,16 @@ class _Search:
     def _passed_over(self, cloud: Cloud, error: FlybackError, records: Records | None) -> None:
         """Remember why, where another region may do better.
 
+        A region is left only when it is certain that it made nothing: either it was not asked, or
+        it has answered. Else the run stays open, for whoever repeats it finds the machine.
+
         Raises:
-            FlybackError: none can.
+            FlybackError: none can, or there may be a machine here.
         """
         self.tried = _written(records) or self.tried
-        mended = isinstance(error, MOVES_ON if self.refusal is None else _NOT_HERE)
+        mended = moves_on(error) if self.refusal is None else isinstance(error, _NOT_HERE)
         self.refusal = self.refusal or error
-        if not mended:
+        if not mended or (self.tried is not None and not self.tried.made_nothing):
             _give_up(self.tried, error, cloud)
             raise error
         if self.where.also:
@@ -172,6 +175,12 @@ class _Tried:
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         return self.launch.attempts
+
+    @property
+    def made_nothing(self) -> bool:
+        """Whether that is certain: the last request was answered, and not with a machine."""
+        last = self.launch.attempts[-1]
+        return last.is_answered and last.instance_id is None
 
 
 def _payload(prepared: Prepared) -> Payload:

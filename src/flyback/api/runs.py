@@ -10,7 +10,7 @@ from flyback.api.wiring import Cloud, local_home
 from flyback.errors import NotFoundError, RefusedError
 from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
-from flyback.launch.adopt import Cut, adopt, machines_of
+from flyback.launch.adopt import Cut, adopt, located, machines_of
 from flyback.launch.collect import AT_ONCE, collect
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
@@ -105,6 +105,7 @@ class Run:
     def status(self) -> Status:
         """How it stands just now."""
         clock = SystemClock() if self._cloud is None else self._cloud.clock
+        self._look()
         return status_of(self.launch, self.plan, self._records, clock.now())
 
     def wait(self) -> Marker:
@@ -187,9 +188,16 @@ class Run:
             return True
         if self._cloud is None:
             return not is_alive(self._home.root, self.run_id)
+        self._look()
         instance_id = self.launch.attempts[-1].instance_id
         instance = self._cloud.session.ec2.instance(instance_id) if instance_id else None
         return watch.is_gone(instance, self.launch, self._cloud.clock, seen=False)
+
+    def _look(self) -> None:
+        """The machine of a request whose answer was lost, by its tags."""
+        if self._cloud is not None and not self.launch.attempts[-1].is_answered:
+            session = self._cloud.session
+            self.launch = located(session, self.launch, self._records, self._report)
 
     def _watch(self) -> Marker:
         if self._cloud is None:
@@ -198,9 +206,10 @@ class Run:
                 self._home.root, self.launch, self._records, clock, self._report
             )
         cloud = self._cloud
-        return watch.watch_cloud(
+        self.launch, marker = watch.watch_cloud(
             cloud.session, self.launch, self._records, cloud.clock, self._report
         )
+        return marker
 
     def _fetch(self) -> None:
         if self._cloud is not None:

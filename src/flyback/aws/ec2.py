@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from flyback.aws.errors import translated
 from flyback.aws.service import Service
 from flyback.errors import NotFoundError, ServiceError
 
@@ -17,6 +18,7 @@ __all__ = ["GONE", "Ec2", "FleetAnswer", "FleetError", "Image", "Instance", "Sub
 GONE = frozenset({"terminated"})
 _VOLUME_ENDING = frozenset({"deleting", "deleted"})
 _WOULD_SUCCEED = "DryRunOperation"
+_NOTHING = "InsufficientInstanceCapacity"  # of a fleet that gives nothing and does not say why
 _ENDED_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)")
 
 
@@ -92,10 +94,26 @@ class FleetAnswer:
 def _fleet_error(item: Mapping[str, Any]) -> FleetError:
     pool = item.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
     return FleetError(
-        code=item.get("ErrorCode", ""),
+        code=item.get("ErrorCode") or "Unknown",
         message=item.get("ErrorMessage", ""),
         instance_type=pool.get("InstanceType", ""),
         subnet_id=pool.get("SubnetId", ""),
+    )
+
+
+def _is_refusal(response: Mapping[str, Any]) -> bool:
+    """Whether an error says for certain that the request made nothing.
+
+    A failure on EC2's side says nothing of what was done before it. Nor does the answer to a request
+    that botocore had sent before, unheard: the first one may have made a machine. And a token that
+    is spent was spent on one.
+    """
+    metadata = response.get("ResponseMetadata", {})
+    refused = 400 <= metadata.get("HTTPStatusCode", 0) < 500  # noqa: PLR2004  # HTTP's own
+    return (
+        refused
+        and not metadata.get("RetryAttempts")
+        and response.get("Error", {}).get("Code") != "IdempotentParameterMismatch"
     )
 
 
@@ -164,11 +182,16 @@ class Ec2(Service):
     def create_fleet(self, request: Mapping[str, Any], scope: str) -> FleetAnswer:
         """Ask an instant fleet for a machine, by a stored request that carries its client token.
 
-        Failures of single pools come back in `errors`; so does the failure of all.
+        What comes back is EC2's answer: a machine, or why there is none. Failures of single pools
+        stand in `errors`; so does the failure of all, and, without a pool, the refusal of the
+        request itself.
+
+        Raises:
+            RefusedError: there is no answer, so nobody knows whether there is a machine.
         """
         token = str(request["ClientToken"])
         self._intend("create_fleet", token, scope)
-        answer = self._call("create_fleet", **request)
+        answer = self._answer_to(request)
         ids = tuple(
             instance_id
             for group in answer.get("Instances", [])
@@ -176,6 +199,8 @@ class Ec2(Service):
         )
         self._made("create_fleet", token, scope, *ids)
         errors = tuple(_fleet_error(item) for item in answer.get("Errors", []))
+        if not ids and not errors:
+            errors = (FleetError(code=_NOTHING, message="the fleet gave no machine"),)
         granted = (answer.get("Instances") or [{}])[0]
         overrides = granted.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
         return FleetAnswer(
@@ -185,6 +210,19 @@ class Ec2(Service):
             subnet_id=overrides.get("SubnetId"),
             errors=errors,
         )
+
+    def _answer_to(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        from botocore.exceptions import ClientError
+
+        with translated("ec2:CreateFleet"):
+            try:
+                answer: dict[str, Any] = self._client.create_fleet(**request)
+            except ClientError as error:
+                if not _is_refusal(error.response):
+                    raise
+                told = error.response["Error"]
+                return {"Errors": [{"ErrorCode": told["Code"], "ErrorMessage": told["Message"]}]}
+        return answer
 
     def check_fleet(self, request: Mapping[str, Any]) -> None:
         """Ask whether we may make a fleet, without making it.

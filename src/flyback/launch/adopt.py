@@ -20,20 +20,20 @@ from flyback.launch.preflight import allowed_by_quota, inspect_site
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
 from flyback.launch.tries import (
-    MOVES_ON,
     PAUSE_S,
     Tries,
     markets_of,
     most_telling,
-    refusal_of,
+    moves_on,
     refusals_of,
+    unheard,
 )
 from flyback.spec.clock import Clock
 from flyback.spec.event import Marker
 from flyback.spec.launch import Attempt, Launch, Refusal
 from flyback.spec.plan import Plan
 
-__all__ = ["Cut", "adopt", "machines_of"]
+__all__ = ["Cut", "adopt", "located", "machines_of"]
 
 _ATTEMPT_TAG = "flyback:attempt"
 
@@ -71,10 +71,9 @@ def adopt(cut: Cut) -> Launch:
     attempt = launch.attempts[-1]
     if attempt.instance_id or _is_over(launch, cut.records):
         return launch
-    machine = _found(session, launch)
-    if machine is not None:
-        cut.report("launch", f"found {machine.instance_id} by its tags")
-        return _with_machine(cut, machine)
+    launch = located(session, launch, cut.records, cut.report)
+    if launch.attempts[-1].instance_id:
+        return launch
     if cut.clock.now() >= launch.deadline:
         raise UserError(
             "the launch was cut off before there was a machine, and its deadline has passed",
@@ -82,18 +81,29 @@ def adopt(cut: Cut) -> Launch:
             remedy="`flyback run` launches it anew; nothing of this run bills",
         )
     cut.report("launch", f"sending the stored request of attempt {attempt.number} again")
-    cut.records.write(cut.records.paths.launch, launch)  # the machine reads it: may be here only
+    # also for the machine, which reads it: it may be here only
+    launch = _noted(cut.records, launch, dataclasses.replace(attempt, asked_at=cut.clock.now()))
+    cut = dataclasses.replace(cut, launch=launch)
     try:
         answer = _replayed(session, launch)
-    except ServiceError:
-        raise
-    except RefusedError as refusal:
-        return _go_on(cut, refusal, (refusal_of(refusal),))
+    except RefusedError as error:
+        raise unheard(error, launch.run_id) from error
     machine = answer if isinstance(answer, Instance) else _granted(session, launch, answer)
     if machine is None:
         assert isinstance(answer, FleetAnswer), "it gave no machine"  # noqa: S101  # ours
         return _go_on(cut, most_telling(answer), refusals_of(answer, {}))
-    return _with_machine(cut, machine)
+    return _with_machine(launch, machine, cut.records, cut.report)
+
+
+def located(session: Session, launch: Launch, records: Records, report: Report) -> Launch:
+    """The launch with the machine of a request whose answer was lost, if its tags show one."""
+    if launch.attempts[-1].instance_id:
+        return launch
+    machine = _found(session, launch)
+    if machine is None:
+        return launch
+    report("launch", f"found {machine.instance_id} by its tags")
+    return _with_machine(launch, machine, records, report)
 
 
 def machines_of(session: Session, launch: Launch) -> tuple[str, ...]:
@@ -141,11 +151,12 @@ def _granted(session: Session, launch: Launch, answer: FleetAnswer) -> Instance 
     return session.ec2.instance(answer.instance_ids[0]) or _found(session, launch)
 
 
-def _with_machine(cut: Cut, machine: Instance) -> Launch:
+def _with_machine(launch: Launch, machine: Instance, records: Records, report: Report) -> Launch:
     launch = _noted(
-        cut,
+        records,
+        launch,
         dataclasses.replace(
-            cut.launch.attempts[-1],
+            launch.attempts[-1],
             instance_id=machine.instance_id,
             instance_type=machine.instance_type,
             zone=machine.zone,
@@ -154,13 +165,13 @@ def _with_machine(cut: Cut, machine: Instance) -> Launch:
     )
     current = launch.attempts[-1]
     where = f"{current.market} {current.instance_type} in {current.zone}"
-    cut.report("launch", f"{machine.instance_id}: {where}")
+    report("launch", f"{machine.instance_id}: {where}")
     return launch
 
 
-def _noted(cut: Cut, current: Attempt) -> Launch:
-    launch = dataclasses.replace(cut.launch, attempts=(*cut.launch.attempts[:-1], current))
-    cut.records.write(cut.records.paths.launch, launch)
+def _noted(records: Records, launch: Launch, current: Attempt) -> Launch:
+    launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
+    records.write(records.paths.launch, launch)
     return launch
 
 
@@ -172,11 +183,11 @@ def _go_on(cut: Cut, refusal: RefusedError, refusals: tuple[Refusal, ...]) -> La
     """
     current = cut.launch.attempts[-1]
     told = (*current.refusals, *(item for item in refusals if item not in current.refusals))
-    launch = _noted(cut, dataclasses.replace(current, refusals=told))
+    launch = _noted(cut.records, cut.launch, dataclasses.replace(current, refusals=told))
     cut.report("launch", f"attempt {current.number} ({current.market}): {refusal.what}")
     asked = sum(1 for attempt in launch.attempts if attempt.region == launch.region)
     markets = markets_of(cut.plan)[asked:]
-    if not isinstance(refusal, MOVES_ON) or not markets:
+    if not moves_on(refusal) or not markets:
         raise refusal
     site = _site(cut.session, launch)
     allowed = allowed_by_quota(cut.session, cut.plan, markets, cut.report)

@@ -8,7 +8,8 @@ from typing import Any
 
 from flyback.errors import NotFoundError
 from flyback.launch.records import Records
-from flyback.spec.launch import Launch
+from flyback.spec.event import Marker
+from flyback.spec.launch import Attempt, Launch
 from flyback.spec.plan import Plan
 from flyback.spec.receipt import Receipt
 
@@ -25,9 +26,9 @@ class Status:
     """What `flyback status` shows.
 
     Args:
-        state: `SUCCESS`, `FAILURE`, `INTERRUPTED`, or `running`.
+        state: `SUCCESS`, `FAILURE`, `INTERRUPTED`, `running`, or `launching` without a machine.
         phase: The agent's own word (`preparing`, `running`, `finishing`), or empty.
-        health: `healthy`, `late`, `silent`, `booting` or `ended`.
+        health: `healthy`, `late`, `silent`, `booting`, `no machine` or `ended`.
         beat_age_s: Seconds since the agent's last sign of life; None before the first.
         elapsed_s: Seconds from launch to now, or to the end.
         left_s: Seconds to the deadline; None where the run is over.
@@ -35,6 +36,7 @@ class Status:
             price is known.
         objects: Files stored so far.
         stored_bytes: Their size.
+        note: Why it ended without success, or has no machine; else empty.
     """
 
     run_id: str
@@ -48,6 +50,7 @@ class Status:
     usd: float | None
     objects: int
     stored_bytes: int
+    note: str = ""
 
 
 def status_of(launch: Launch, plan: Plan, records: Records, now: float) -> Status:
@@ -70,9 +73,9 @@ def status_of(launch: Launch, plan: Plan, records: Records, now: float) -> Statu
     elapsed = max(ended - started, 0.0)
     return Status(
         run_id=launch.run_id,
-        state=marker.kind if marker is not None else "running",
+        state=_state(attempt, marker),
         phase=str(beat.get("phase", "")) if marker is None else "",
-        health="ended" if marker is not None else _health(age, elapsed),
+        health=_health(attempt, marker, age, elapsed),
         machine=place,
         beat_age_s=age,
         elapsed_s=elapsed,
@@ -80,7 +83,31 @@ def status_of(launch: Launch, plan: Plan, records: Records, now: float) -> Statu
         usd=receipt.total_usd if receipt is not None else _spent(launch, plan, elapsed),
         objects=objects,
         stored_bytes=stored,
+        note=_note(launch.run_id, attempt, marker),
     )
+
+
+def _has_machine(attempt: Attempt) -> bool:
+    return attempt.instance_id is not None or attempt.market == "local"
+
+
+def _state(attempt: Attempt, marker: Marker | None) -> str:
+    if marker is not None:
+        return marker.kind
+    return "running" if _has_machine(attempt) else "launching"
+
+
+def _note(run_id: str, attempt: Attempt, marker: Marker | None) -> str:
+    if marker is not None:
+        lines = marker.log_tail.strip().splitlines()
+        told = ": ".join([marker.reason, *lines[-1:]])
+        return "" if marker.kind == "SUCCESS" else told
+    if _has_machine(attempt):
+        return ""
+    if attempt.is_answered:
+        last = next(each for each in reversed(attempt.refusals) if each.code)
+        return f"refused: {last.kind}: {last.message}"
+    return f"EC2 was asked, and its answer is not known; `flyback attach {run_id}` finds out"
 
 
 def _beat(records: Records, attempt: int) -> dict[str, Any]:
@@ -93,7 +120,11 @@ def _beat(records: Records, attempt: int) -> dict[str, Any]:
     return found
 
 
-def _health(age: float | None, elapsed: float) -> str:
+def _health(attempt: Attempt, marker: Marker | None, age: float | None, elapsed: float) -> str:
+    if marker is not None:
+        return "ended"
+    if not _has_machine(attempt):
+        return "no machine"
     if age is None:
         return "booting" if elapsed < _BOOT_S else "silent"
     if age <= _HEALTHY_S:
@@ -104,7 +135,7 @@ def _health(age: float | None, elapsed: float) -> str:
 def _spent(launch: Launch, plan: Plan, elapsed: float) -> float | None:
     """Machine hours so far at the plan's price; storage and transfer come with the receipt."""
     attempt = launch.attempts[-1]
-    if launch.engine == "local":
+    if launch.engine == "local" or not _has_machine(attempt):
         return 0.0
     for candidate in plan.candidates:
         if candidate.instance_type == attempt.instance_type:

@@ -15,6 +15,7 @@ from flyback.errors import (
     AccountSetupError,
     CapacityError,
     ImageError,
+    NetworkError,
     PriceError,
     QuotaError,
     RefusedError,
@@ -37,15 +38,23 @@ __all__ = [
     "give_up",
     "markets_of",
     "most_telling",
-    "refusal_of",
+    "moves_on",
     "refusals_of",
     "request_for",
+    "unheard",
 ]
 
 PAUSE_S = 15.0
 """Seconds between tries: stocks change in minutes, not at once."""
-# What a fleet tells of several pools, most telling first: what trying again can't mend.
-_TELLING = (AccessDeniedError, AccountSetupError, QuotaError, ImageError, ServiceError)
+# What holds for every pool: whichever of them says so, trying again can't mend it.
+_FOR_ALL = (AccessDeniedError, AccountSetupError, ImageError)
+# Failures on EC2's own side, which pass (EC2 user guide, "Server error codes").
+_PASSES = frozenset(
+    {
+        *("InternalError", "InternalFailure", "InternalServerError", "ServerInternal"),
+        *("RequestLimitExceeded", "ServiceUnavailable", "Throttling", "Unavailable"),
+    }
+)
 MOVES_ON = (CapacityError, PriceError)
 """What another try, or another region, may mend."""
 
@@ -95,10 +104,11 @@ class Tries:
     def until_granted(self, launch: Launch, markets: list[str]) -> Launch:
         """The launch with its machine.
 
-        Capacity and price move on to the next try; everything else stops at once.
+        Capacity and price move on to the next try; what no further try can mend stops at once.
 
         Raises:
             CapacityError: no try found one.
+            ServiceError: EC2's answer was lost: the stored attempt stays without one.
             RefusedError: something that no further try can mend.
         """
         refusal: RefusedError = CapacityError("the job's spot policy allows no attempt")
@@ -111,14 +121,10 @@ class Tries:
             refusal = refused
             number = launch.attempts[-1].number
             self.report("launch", f"attempt {number} ({market}): {refusal.what}")
-            if not isinstance(refusal, MOVES_ON):
+            if not moves_on(refusal):
                 raise explained(self.session, self.allowed[market].plan, market, refusal)
         count = f"{len(markets)} attempts" if len(markets) > 1 else "1 attempt"
-        raise type(refusal)(
-            f"no machine in {count}; the last was refused with {refusal.what}",
-            where=refusal.where,
-            remedy=refusal.remedy,
-        )
+        raise _retold(refusal, f"no machine in {count}; the last was refused with {refusal.what}")
 
     def _try(self, launch: Launch, market: str) -> tuple[Launch, RefusedError | None]:
         allowed = self.allowed[market]
@@ -137,16 +143,24 @@ class Tries:
         self.records.write(self.records.paths.launch, launch)
         try:
             answer = self.session.ec2.create_fleet(request, launch.run_id)
-        except ServiceError:
-            raise  # nobody knows whether there is a machine: the stored request can be replayed
         except RefusedError as error:
-            refusals = (*attempt.refusals, refusal_of(error))
-            return self._noted(launch, refusals=refusals), error
+            raise unheard(error, launch.run_id) from error
         zones = {subnet.subnet_id: subnet.zone for subnet in self.site.subnets}
         refusals = (*attempt.refusals, *refusals_of(answer, zones))
         if answer.instance_ids:
             return self._granted(launch, answer, refusals), None
-        return self._noted(launch, refusals=refusals), most_telling(answer)
+        refusal = most_telling(answer)
+        self._tell(answer, zones, refusal)
+        return self._noted(launch, refusals=refusals), refusal
+
+    def _tell(self, answer: FleetAnswer, zones: Mapping[str, str], most: RefusedError) -> None:
+        """Report the pools that fail for another reason than the one that is acted upon."""
+        for error in answer.errors:
+            ours = _ours(error)
+            if isinstance(ours, MOVES_ON) or ours.what == most.what:
+                continue
+            pool = f"{error.instance_type} in {zones.get(error.subnet_id, error.subnet_id)}"
+            self.report("launch", f"passed over {pool}: {ours.what}")
 
     def _granted(
         self, launch: Launch, answer: FleetAnswer, refusals: tuple[Refusal, ...]
@@ -178,13 +192,32 @@ class Tries:
         return launch
 
 
-def give_up(records: Records, launch: Launch, refusal: RefusedError, clock: Clock) -> None:
-    """Mark a run as failed where nothing was launched and repeating it would not help.
+def moves_on(error: Exception) -> bool:
+    """Whether another try, or another region, may mend it."""
+    if isinstance(error, ServiceError):
+        return error.code in _PASSES
+    return isinstance(error, MOVES_ON)
 
-    A failure of the service leaves the run open: nobody knows what it did with the request. So does
-    a missing permission: once it is granted, the same command goes on.
-    """
-    if isinstance(refusal, (ServiceError, AccessDeniedError)) or launch.attempts[-1].instance_id:
+
+def unheard(error: RefusedError, run_id: str) -> RefusedError:
+    """The same error, which says that nobody knows whether there is a machine, and who finds out."""
+    remedy = f"{error.remedy}. " if error.remedy else ""
+    remedy += (
+        f"Whether there is a machine is unknown: `flyback attach {run_id}` finds it by its tags, or "
+        "asks again with the same token"
+    )
+    return _retold(error, f"EC2's answer was lost: {error.what}", remedy)
+
+
+def _retold(refusal: RefusedError, what: str, remedy: str | None = None) -> RefusedError:
+    more = {"code": refusal.code} if isinstance(refusal, ServiceError) else {}
+    remedy = refusal.remedy if remedy is None else remedy
+    return type(refusal)(what, where=refusal.where, remedy=remedy, **more)
+
+
+def give_up(records: Records, launch: Launch, refusal: RefusedError, clock: Clock) -> None:
+    """Mark a run as failed where nothing was launched and repeating it would not help."""
+    if _stays_open(launch, refusal):
         return
     marker = records.declare(
         Marker(
@@ -200,9 +233,17 @@ def give_up(records: Records, launch: Launch, refusal: RefusedError, clock: Cloc
     records.local.put(records.paths.marker, dumps(marker).encode())
 
 
-def refusal_of(error: RefusedError) -> Refusal:
-    """A call that was refused as a whole, as it is written down."""
-    return Refusal(kind=error.kind, code=error.what.partition(":")[0], message=error.what)
+def _stays_open(launch: Launch, refusal: RefusedError) -> bool:
+    """Whether the same command may go on with a run that was refused.
+
+    It may where nobody knows what EC2 did with the request, and where something else than EC2's
+    answer came between. So it may where a permission is missing: once it is granted.
+    """
+    attempt = launch.attempts[-1]
+    if attempt.instance_id or not attempt.is_answered or isinstance(refusal, AccessDeniedError):
+        return True
+    answers = {each.code for each in attempt.refusals}
+    return isinstance(refusal, ServiceError) and refusal.code not in answers
 
 
 def refusals_of(answer: FleetAnswer, zones: Mapping[str, str]) -> tuple[Refusal, ...]:
@@ -216,9 +257,8 @@ def refusals_of(answer: FleetAnswer, zones: Mapping[str, str]) -> tuple[Refusal,
 
 
 def _refusal_of_pool(error: FleetError, zones: Mapping[str, str]) -> Refusal:
-    ours = error_for_code(error.code, error.message, "")
     return Refusal(
-        kind=ours.kind if isinstance(ours, RefusedError) else "service",
+        kind=_ours(error).kind,
         code=error.code,
         message=error.message,
         instance_type=error.instance_type,
@@ -227,14 +267,29 @@ def _refusal_of_pool(error: FleetError, zones: Mapping[str, str]) -> Refusal:
 
 
 def most_telling(answer: FleetAnswer) -> RefusedError:
-    """The error of a fleet that gave nothing: one that trying again can't mend goes first."""
-    errors = answer.errors or (
-        FleetError(code="InsufficientInstanceCapacity", message="the fleet gave no machine"),
-    )
-    refusals = [error_for_code(item.code, item.message, "ec2:CreateFleet") for item in errors]
-    ours = [refusal for refusal in refusals if isinstance(refusal, RefusedError)]
-    for kind in _TELLING:
-        for refusal in ours:
-            if isinstance(refusal, kind):
-                return refusal
-    return ours[0]
+    """The error of a fleet that gave nothing: one that no further try can mend goes first.
+
+    A pool that fails for a reason of its own (a subnet without addresses, a code that nobody knows)
+    is passed over as long as another may come free; so is a type that a quota forbids.
+    """
+    told = [(error, _ours(error)) for error in answer.errors]
+    forbidden = {error.instance_type for error, ours in told if isinstance(ours, QuotaError)}
+    may_come = {error.instance_type for error, ours in told if moves_on(ours)} - forbidden
+    _, found = min(told, key=lambda item: _rank(item[1], bool(may_come)))
+    return found
+
+
+def _rank(refusal: RefusedError, others_may_come: bool) -> int:
+    if isinstance(refusal, _FOR_ALL):
+        return _FOR_ALL.index(next(kind for kind in _FOR_ALL if isinstance(refusal, kind)))
+    if isinstance(refusal, QuotaError):
+        return 6 if others_may_come else 3
+    if moves_on(refusal):
+        return 4 if isinstance(refusal, MOVES_ON) else 5
+    return 7 if isinstance(refusal, NetworkError) else 8
+
+
+def _ours(error: FleetError) -> RefusedError:
+    found = error_for_code(error.code, error.message, "ec2:CreateFleet")
+    assert isinstance(found, RefusedError), "an answer of EC2 is one"  # noqa: S101  # ours
+    return found

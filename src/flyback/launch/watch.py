@@ -7,13 +7,14 @@ from pathlib import Path
 
 from flyback.aws.ec2 import GONE, Instance
 from flyback.aws.session import Session
+from flyback.launch.adopt import located
 from flyback.launch.local import is_alive
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
 from flyback.launch.teardown import terminate_and_wait
 from flyback.spec.clock import Clock
 from flyback.spec.event import Event, Marker
-from flyback.spec.launch import Launch
+from flyback.spec.launch import Attempt, Launch
 
 __all__ = ["cloud_log", "is_gone", "local_log", "watch_cloud", "watch_local"]
 
@@ -26,24 +27,29 @@ _BORING = frozenset({"heartbeat"})
 
 def watch_cloud(
     session: Session, launch: Launch, records: Records, clock: Clock, report: Report
-) -> Marker:
-    """Wait until the run has its marker and its machine is terminated.
+) -> tuple[Launch, Marker]:
+    """Wait until the run has its marker and its machine is terminated; with the launch by then.
+
+    The machine of a request whose answer was lost is looked for by its tags.
 
     Where the machine ended and left the run without one, its attempt's marker becomes the run's; a
     machine that left none at all is FAILURE, reason `lost`. One that outlives its deadline, against
     all its timers, is terminated.
     """
-    attempt = launch.attempts[-1]
-    teller = _Teller(records, attempt.number, report)
+    teller = _Teller(records, launch.attempts[-1].number, report)
     state = ""
     while True:
+        if not launch.attempts[-1].is_answered:
+            launch = located(session, launch, records, report)
+        attempt = launch.attempts[-1]
         instance = session.ec2.instance(attempt.instance_id) if attempt.instance_id else None
         if instance is not None and instance.state != state:
             state = instance.state
             report("run", f"{instance.instance_id} is {state}")
         teller.tell()
         if is_gone(instance, launch, clock, seen=bool(state)):
-            return records.marker() or records.declare(_last_word(launch, records, instance, clock))
+            marker = records.marker()
+            return launch, marker or records.declare(_last_word(launch, records, instance, clock))
         if instance is not None and clock.now() > launch.deadline + _GRACE_S:
             report("run", "its deadline has passed and the machine goes on")
             terminate_and_wait(session, (instance.instance_id,), clock, report)
@@ -104,12 +110,13 @@ def is_gone(instance: Instance | None, launch: Launch, clock: Clock, *, seen: bo
     """Whether a machine is over.
 
     EC2 may not know a fresh machine for a while, and forgets an ended one after an hour: one that
-    is not described is over if it was seen before, or was launched over ten minutes ago.
+    is not described is over if it was seen before, or was asked for over ten minutes ago.
     """
     if instance is not None:
         return instance.state in GONE
-    launched = launch.attempts[-1].launched_at or launch.created_at
-    return seen or clock.now() - launched > _UNKNOWN_S
+    attempt = launch.attempts[-1]
+    asked = attempt.launched_at or attempt.asked_at or launch.created_at
+    return seen or clock.now() - asked > _UNKNOWN_S
 
 
 class _Teller:
@@ -139,13 +146,24 @@ def _last_word(launch: Launch, records: Records, instance: Instance | None, cloc
     left = records.read(Marker, records.paths.attempt(launch.attempts[-1].number).marker)
     if left is not None:
         return left
-    why = f" ({instance.reason})" if instance is not None and instance.reason else ""
+    reason, text = _epitaph(launch.attempts[-1], instance)
     return Marker(
         run_id=launch.run_id,
         attempt=launch.attempts[-1].number,
         kind="FAILURE",
         exit_code=None,
-        reason="lost",
-        log_tail=f"the machine ended without a word{why}",
+        reason=reason,
+        log_tail=text,
         at=clock.now(),
     )
+
+
+def _epitaph(attempt: Attempt, instance: Instance | None) -> tuple[str, str]:
+    """Why a run failed of which no machine says so: in one word, and as a sentence."""
+    if attempt.instance_id is None and attempt.is_answered:
+        last = next(each for each in reversed(attempt.refusals) if each.code)
+        return last.kind, f"no machine: {last.message}"
+    if attempt.instance_id is None and attempt.market != "local":
+        return "lost", "EC2's answer to the request was lost, and no machine carries the run's tags"
+    why = f" ({instance.reason})" if instance is not None and instance.reason else ""
+    return "lost", f"the machine ended without a word{why}"

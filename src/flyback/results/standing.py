@@ -22,7 +22,14 @@ __all__ = [
 
 _HOUR_S = 3600.0
 _STYLES = {"pass": "green", "fail": "red", "could not check": "yellow"}
-_HEALTH = {"healthy": "green", "booting": "cyan", "ended": "", "late": "yellow", "silent": "red"}
+_HEALTH = {
+    "healthy": "green",
+    "booting": "cyan",
+    "ended": "",
+    "late": "yellow",
+    "no machine": "yellow",
+    "silent": "red",
+}
 
 
 class FindingLine(Protocol):
@@ -63,6 +70,8 @@ class StatusLine(Protocol):
     def objects(self) -> int: ...
     @property
     def stored_bytes(self) -> int: ...
+    @property
+    def note(self) -> str: ...
 
 
 class UseLine(Protocol):
@@ -125,7 +134,7 @@ def status_view(status: StatusLine) -> RenderableType:
     stored = f"{status.objects} objects, {status.stored_bytes / 1e6:.2f} MB"
     for title, text in (
         ("run", status.run_id),
-        ("state", state),
+        ("state", f"{state}; {status.note}" if status.note else state),
         ("health", f"{status.health}; last sign of life {beat}"),
         ("machine", status.machine or NOT_AVAILABLE),
         ("elapsed", f"{_time(status.elapsed_s)}{left}"),

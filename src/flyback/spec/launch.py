@@ -45,7 +45,7 @@ class Attempt:
         zone: Availability zone as granted.
         launched_at: Seconds since the epoch.
         region: AWS region that was asked; empty on the local engine.
-        asked_at: Seconds since the epoch; None where it was not asked yet.
+        asked_at: Seconds since the epoch, of the last time; None where it was not asked yet.
         refusals: What gave no machine, and why; also beside a machine that another pool gave.
     """
 
@@ -60,6 +60,14 @@ class Attempt:
     region: str = ""
     asked_at: float | None = None
     refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether EC2's answer is known: a machine, or a refusal with a code of its own.
+
+        One that was stored and is not answered may have made a machine that nobody has seen.
+        """
+        return self.instance_id is not None or any(refusal.code for refusal in self.refusals)
 
 
 @dataclass(frozen=True, kw_only=True)
