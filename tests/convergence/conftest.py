@@ -42,6 +42,7 @@ MODES = ("refused", "lost", "killed-before", "killed-after")
 _SERVICES = (
     "cloudformation",
     "ec2",
+    "ecr",
     "iam",
     "logs",
     "resourcegroupstaggingapi",

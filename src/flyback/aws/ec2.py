@@ -104,9 +104,9 @@ def _fleet_error(item: Mapping[str, Any]) -> FleetError:
 def _is_refusal(response: Mapping[str, Any]) -> bool:
     """Whether an error says for certain that the request made nothing.
 
-    A failure on EC2's side says nothing of what was done before it. Nor does the answer to a request
-    that botocore had sent before, unheard: the first one may have made a machine. And a token that
-    is spent was spent on one.
+    A failure on EC2's side says nothing of what was done before it. Nor does the answer to a
+    request that botocore had sent before, unheard: the first one may have made a machine. And a
+    token that is spent was spent on one.
     """
     metadata = response.get("ResponseMetadata", {})
     refused = 400 <= metadata.get("HTTPStatusCode", 0) < 500  # noqa: PLR2004  # HTTP's own
@@ -272,6 +272,14 @@ class Ec2(Service):
         except NotFoundError:
             return False
         return volume["State"] not in _VOLUME_ENDING
+
+    def template_exists(self, template_id: str) -> bool:
+        """Whether a launch template is there."""
+        try:
+            self._call("describe_launch_templates", LaunchTemplateIds=[template_id])
+        except NotFoundError:
+            return False
+        return True
 
     def interface_exists(self, interface_id: str) -> bool:
         """Whether a network interface is there."""

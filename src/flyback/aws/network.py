@@ -7,10 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyback.aws.service import Service
+from flyback.errors import NotFoundError
 
-__all__ = ["Network", "PlacedSubnet", "RouteTable", "Vpc"]
+__all__ = ["KINDS", "Network", "PlacedSubnet", "RouteTable", "Vpc"]
 
 _DEAD = frozenset({"deleted", "deleting", "failed", "rejected", "expired"})
+# Kind, as ARNs name it → what lists it, where in the answer, and the filter by its id.
+_LISTS = {
+    "internet-gateway": ("describe_internet_gateways", "InternetGateways", "internet-gateway-id"),
+    "route-table": ("describe_route_tables", "RouteTables", "route-table-id"),
+    "security-group": ("describe_security_groups", "SecurityGroups", "group-id"),
+    "subnet": ("describe_subnets", "Subnets", "subnet-id"),
+    "vpc": ("describe_vpcs", "Vpcs", "vpc-id"),
+}
+KINDS = frozenset(_LISTS)
+"""What `Network.exists` can be asked for."""
+
 _EVERYWHERE = "0.0.0.0/0"
 _TARGETS = (
     *("GatewayId", "NatGatewayId", "TransitGatewayId", "NetworkInterfaceId", "InstanceId"),
@@ -79,6 +91,21 @@ class Network(Service):
         """Whether there is such a VPC."""
         filters = [{"Name": "vpc-id", "Values": [vpc_id]}]
         return bool(self._call("describe_vpcs", Filters=filters)["Vpcs"])
+
+    def exists(self, kind: str, identifier: str) -> bool:
+        """Whether a thing of one of `KINDS` is there."""
+        method, member, name = _LISTS[kind]
+        return any(self._pages(method, member, Filters=[{"Name": name, "Values": [identifier]}]))
+
+    def endpoint_exists(self, endpoint_id: str) -> bool:
+        """Whether a VPC endpoint is there and not being deleted."""
+        try:
+            found = self._call("describe_vpc_endpoints", VpcEndpointIds=[endpoint_id])
+        except NotFoundError:
+            return False
+        return any(
+            str(item.get("State", "")).lower() not in _DEAD for item in found["VpcEndpoints"]
+        )
 
     def subnets(self, subnet_ids: Sequence[str]) -> tuple[PlacedSubnet, ...]:
         """Those of the subnets that exist."""

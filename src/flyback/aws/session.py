@@ -12,6 +12,7 @@ from typing import Any
 
 from flyback.aws.cloudformation import CloudFormation
 from flyback.aws.ec2 import Ec2
+from flyback.aws.ecr import Repositories
 from flyback.aws.errors import translated
 from flyback.aws.iam import Iam
 from flyback.aws.ledger import Ledger, NoLedger
@@ -98,6 +99,10 @@ class Session:
     @property
     def ec2(self) -> Ec2:
         return Ec2(self.client("ec2"), self._ledger)
+
+    @property
+    def repositories(self) -> Repositories:
+        return Repositories(self.client("ecr"), self._ledger)
 
     @property
     def iam(self) -> Iam:

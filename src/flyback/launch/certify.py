@@ -15,6 +15,7 @@ from flyback.aws.iam import SPOT_ROLE
 from flyback.aws.ledger import FileLedger, LedgerEntry
 from flyback.aws.session import Session
 from flyback.launch.deployment import NAME_TAG, bucket_names, stack_name
+from flyback.launch.existence import is_there
 from flyback.launch.fleet import RUN_TAG
 from flyback.spec.certificate import Certificate, Check, Leftover
 from flyback.spec.clock import Clock
@@ -24,7 +25,6 @@ __all__ = ["certify_account", "certify_run"]
 _POLL_S = 5.0
 _PATIENCE_S = 120.0
 _POLICY = "AWS::S3::BucketPolicy"
-_BUCKET_ARN = "arn:aws:s3:::"
 _SPOT_EXCEPTION = (
     f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
 )
@@ -198,31 +198,15 @@ def _lingers(instance: Instance) -> bool:
 def _tagging_check(session: Session, key: str, value: str) -> Check:
     """What the tagging API names; it remembers deleted things for hours, so each is looked up."""
     arns = session.tagging.arns(key, value)
-    left = [_plain(arn) for arn in arns if _is_there(session, arn)]
+    left = [_plain(arn) for arn in arns if is_there(session, arn)]
     return _check("tags", "tagging", f"GetResources {key}={value}", left, len(arns))
 
 
-def _is_there(session: Session, arn: str) -> bool:
-    """Ask the thing's own service; what we have no question for counts as there."""
-    kind, _, identifier = arn.partition(":ec2:")[2].rpartition(":")[2].partition("/")
-    if kind == "instance":
-        instance = session.ec2.instance(identifier)
-        return instance is not None and _lingers(instance)
-    if kind == "volume":
-        return session.ec2.volume_exists(identifier)
-    if kind == "network-interface":
-        return session.ec2.interface_exists(identifier)
-    if arn.startswith(_BUCKET_ARN):
-        return arn.removeprefix(_BUCKET_ARN) in session.buckets.names("")
-    # an instant fleet is a record of a request: it holds nothing once its machines are gone
-    return kind != "fleet"
-
-
 def _plain(arn: str) -> str:
-    """The name that other sources have for it, where it has one: a bucket's, or EC2's id."""
+    """The name that other sources have for it: a bucket's, a log group's, or EC2's id."""
     service = arn.split(":")[2]
-    if service == "s3":
-        return arn.rsplit(":", 1)[1]
+    if service in ("s3", "logs"):
+        return arn.removesuffix(":*").rsplit(":", 1)[1]
     return arn.rsplit("/", 1)[1] if service == "ec2" else arn
 
 

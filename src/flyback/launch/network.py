@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flyback.aws.ec2 import GONE
 from flyback.aws.network import PlacedSubnet
 from flyback.aws.session import Session
 from flyback.errors import NetworkError, RefusedError, UserError
-from flyback.launch.deployment import stack_name
+from flyback.launch.deployment import NAME_TAG, stack_name
+from flyback.launch.fleet import RUN_TAG
 from flyback.launch.progress import Report
 from flyback.plan.network import endpoint_sentence, public_sentence
 
@@ -65,12 +67,16 @@ def settle(session: Session, name: str, choice: NetworkChoice, report: Report) -
         report: Told the price.
 
     Raises:
-        UserError: a VPC or subnet does not exist, or they do not belong together.
+        UserError: a VPC or subnet does not exist, or they do not belong together; or machines stand
+            in the network that would be another.
         NetworkError: machines in the subnets would not reach what they need.
     """
     chosen = _chosen(session, choice)
     stack = session.cloudformation.describe(stack_name(name))
     before: Mapping[str, str] = stack.parameters if stack is not None else {}
+    changed = [key for key, text in chosen.items() if key in before and before[key] != text]
+    if changed:
+        _check_empty(session, name)
     vpc_id = chosen.get("VpcId", before.get("VpcId", ""))
     private = chosen.get("Private", before.get("Private", "false")) == "true"
     if vpc_id:
@@ -80,6 +86,28 @@ def settle(session: Session, name: str, choice: NetworkChoice, report: Report) -
             _look(session, vpc_id, subnets, report, private=private)
     report("deploy", _price(vpc_id, session.region, private=private))
     return {key: before[key] for key in _PARAMETERS if key in before} | chosen
+
+
+def _check_empty(session: Session, name: str) -> None:
+    """Nobody may stand in a network that is about to change: a machine would lose its ways out.
+
+    Raises:
+        UserError: machines of the deployment are there.
+    """
+    found = [item for item in session.ec2.instances(NAME_TAG, name) if item.state not in GONE]
+    if not found:
+        return
+    runs = sorted({item.tags[RUN_TAG] for item in found if RUN_TAG in item.tags})
+    named = ", ".join(
+        f"{item.instance_id} (run {item.tags.get(RUN_TAG, 'unknown')})"
+        for item in sorted(found, key=lambda item: item.instance_id)
+    )
+    raise UserError(
+        f"the network can't be changed under machines that are there: {named}",
+        where=stack_name(name),
+        remedy="wait until they have ended, or end them, then run `flyback up` again: "
+        + "; ".join(f"flyback stop {run_id}" for run_id in runs),
+    )
 
 
 def _price(vpc_id: str, region: str, *, private: bool) -> str:

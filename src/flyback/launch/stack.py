@@ -17,6 +17,7 @@ from flyback.infra import templates
 from flyback.launch.deployment import READY, Deployment, stack_name
 from flyback.launch.kept import existing, full_buckets, kept_buckets
 from flyback.launch.progress import Report, silent
+from flyback.launch.stuck import stuck_in
 from flyback.spec.clock import Clock
 
 __all__ = ["Desired", "follow", "is_busy", "up"]
@@ -232,11 +233,13 @@ def _clear(session: Session, stack: StackFacts, clock: Clock, report: Report) ->
     session.cloudformation.delete(stack.stack_id, keep=tuple(sorted(keep)))
     status = follow(session, stack.stack_id, clock, report)
     if status not in ("", "DELETE_COMPLETE"):
-        why = _first_failure(session, stack.stack_id)
+        stuck = stuck_in(session, stack.stack_id)
+        why = "; ".join(map(str, stuck)) or _first_failure(session, stack.stack_id)
+        remedies = [each.remedy for each in stuck]
         raise ServiceError(
             f"the stack is in state {status} and can't be deleted: {why}",
             where=stack.name,
-            remedy="`flyback down` empties the buckets; `flyback down --keep-data` keeps them",
+            remedy="\n    ".join([*remedies, "then run `flyback up` again"]),
         )
 
 

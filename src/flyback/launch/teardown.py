@@ -11,6 +11,7 @@ from flyback.launch.deployment import NAME_TAG, stack_name
 from flyback.launch.kept import full_buckets, kept_buckets
 from flyback.launch.progress import Report, silent
 from flyback.launch.stack import follow, is_busy
+from flyback.launch.stuck import stuck_in
 from flyback.spec.clock import Clock
 
 __all__ = ["down", "stored_objects", "terminate_and_wait"]
@@ -63,10 +64,13 @@ def down(
         report("teardown", f"deleting the stack {stack.name}{kept}")
         session.cloudformation.delete(stack_id, keep=keep)
         follow(session, stack_id, clock, report)
+    stuck = stuck_in(session, stack_id) if stack_id else ()
+    why = "".join(f"; {each}" for each in stuck)
+    remedies = [each.remedy for each in stuck]
     raise LeftoversError(
-        f"the stack is still not deleted after {_ROUNDS} attempts",
+        f"the stack is still not deleted after {_ROUNDS} attempts{why}",
         where=stack_name(name),
-        remedy="run `flyback down` again; the events above say what holds it",
+        remedy="\n    ".join([*remedies, "then run `flyback down` again"]),
     )
 
 

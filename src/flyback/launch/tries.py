@@ -200,11 +200,11 @@ def moves_on(error: Exception) -> bool:
 
 
 def unheard(error: RefusedError, run_id: str) -> RefusedError:
-    """The same error, which says that nobody knows whether there is a machine, and who finds out."""
+    """The same error, saying that nobody knows whether there is a machine, and who finds out."""
     remedy = f"{error.remedy}. " if error.remedy else ""
     remedy += (
-        f"Whether there is a machine is unknown: `flyback attach {run_id}` finds it by its tags, or "
-        "asks again with the same token"
+        f"Whether there is a machine is unknown: `flyback attach {run_id}` finds it by its tags, "
+        "or asks again with the same token"
     )
     return _retold(error, f"EC2's answer was lost: {error.what}", remedy)
 
@@ -275,11 +275,11 @@ def most_telling(answer: FleetAnswer) -> RefusedError:
     told = [(error, _ours(error)) for error in answer.errors]
     forbidden = {error.instance_type for error, ours in told if isinstance(ours, QuotaError)}
     may_come = {error.instance_type for error, ours in told if moves_on(ours)} - forbidden
-    _, found = min(told, key=lambda item: _rank(item[1], bool(may_come)))
+    _, found = min(told, key=lambda item: _rank(item[1], others_may_come=bool(may_come)))
     return found
 
 
-def _rank(refusal: RefusedError, others_may_come: bool) -> int:
+def _rank(refusal: RefusedError, *, others_may_come: bool) -> int:
     if isinstance(refusal, _FOR_ALL):
         return _FOR_ALL.index(next(kind for kind in _FOR_ALL if isinstance(refusal, kind)))
     if isinstance(refusal, QuotaError):

@@ -31,6 +31,7 @@ from flyback.rehearsal.parameters import SsmGap
 from flyback.rehearsal.permissions import IamGap, StsGap
 from flyback.rehearsal.reach import check_reach
 from flyback.rehearsal.server import Server
+from flyback.rehearsal.tagging import TaggingGap
 from flyback.rehearsal.transport import Clients
 from flyback.spec.settings import DEFAULT_REGION
 
@@ -238,6 +239,7 @@ class RehearsalCloud:
     def _gaps(self) -> Gaps:
         from flyback.rehearsal.cloudformation import CloudFormationGap
 
+        tagging = TaggingGap(self.clock.now)
         return Gaps(
             (
                 Ec2Gap(self.machines, self.market),
@@ -251,7 +253,9 @@ class RehearsalCloud:
                     lambda service, region: self.clients(service, region, "cloudformation"),
                     self.clock,
                 ),
-            )
+                tagging,
+            ),
+            tagging.observe,
         )
 
     def _attach_machines(self, stack: contextlib.ExitStack) -> None:

@@ -15,12 +15,16 @@ class Gaps:
 
     Args:
         gaps: Each for some operations of one service; no two for the same.
+        observe: Told each call once it is answered, by a gap or by moto.
 
     Raises:
         ValueError: two gaps answer the same operation.
     """
 
-    def __init__(self, gaps: Iterable[Gap]) -> None:
+    def __init__(
+        self, gaps: Iterable[Gap], observe: Callable[[Call], object] | None = None
+    ) -> None:
+        self._observe = observe
         self._routes: dict[tuple[str, str], Gap] = {}
         for gap in gaps:
             for operation in gap.operations:
@@ -35,6 +39,12 @@ class Gaps:
         return dict(self._routes)
 
     def __call__(self, call: Call, forward: Callable[[Call], Response]) -> Response:
+        response = self._answer(call, forward)
+        if self._observe is not None:
+            self._observe(call)
+        return response
+
+    def _answer(self, call: Call, forward: Callable[[Call], Response]) -> Response:
         gap = self._routes.get((call.service, call.operation))
         if gap is None:
             return forward(call)
