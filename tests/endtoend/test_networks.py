@@ -18,6 +18,7 @@ from flyback.errors import FlybackError, NetworkError, UserError
 from flyback.launch.deployment import Deployment, stack_name
 from flyback.launch.network import OPTIONAL
 from flyback.launch.progress import Report, silent
+from flyback.rehearsal.ec2.machines import NoHost
 
 REGION = "us-east-1"
 # Run on the machine: which services answer it, be it with an error. boto3 is the agent's, whose
@@ -304,3 +305,29 @@ def test_the_flags_of_up_are_the_choice(monkeypatch: pytest.MonkeyPatch) -> None
         NetworkChoice(private=False, dedicated=True),
         NetworkChoice(vpc="vpc-1", subnets=("subnet-1", "subnet-2")),
     ]
+
+
+def test_a_network_is_not_changed_under_running_machines(
+    cloud: Cloud, office: dict[str, str], gpu_job: Callable[..., Prepared]
+) -> None:
+    """The machine and its run are named, nothing is touched; once it has ended, all is free."""
+    assert cloud.emulated is not None
+    cloud.emulated.machines.host = NoHost()
+    up(cloud)
+    run = start(gpu_job("spot.attempts=3"), cloud, options(), silent)
+    machine = run.launch.attempts[-1].instance_id
+    assert machine
+    before = len(cloud.emulated.journal.mutating())
+    for choice in (
+        {"private": True},
+        {"vpc": office["vpc"], "subnets": (office["public"],)},
+    ):
+        with pytest.raises(UserError, match=f"{machine} .run {run.run_id}.") as told:
+            up(cloud, **choice)
+        assert f"flyback stop {run.run_id}" in told.value.remedy
+    assert len(cloud.emulated.journal.mutating()) == before
+    up(cloud)  # what stays as it is, named or not, is no change
+    up(cloud, private=False)
+    cloud.emulated.machines.power_off(machine)
+    cloud.clock.sleep(120)
+    assert up(cloud, private=True).private

@@ -12,7 +12,7 @@ import pytest
 from flyback.api.job import prepare
 from flyback.api.verbs import Options, deploy, remove, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
-from flyback.errors import ServiceError
+from flyback.errors import LeftoversError, ServiceError
 from flyback.infra import templates
 from flyback.launch import stack as stacks
 from flyback.launch.progress import silent
@@ -177,5 +177,26 @@ def test_up_takes_in_the_data_that_holds_a_half_deleted_stack(cloud: Cloud) -> N
 def test_up_says_what_it_cannot_clear_away(cloud: Cloud) -> None:
     """What can't be deleted for another reason is named, with what to do."""
     _delete_failed(cloud)
-    with pytest.raises(ServiceError, match=r"can't be deleted: LogGroup.*planted"):
+    with pytest.raises(ServiceError, match=r"can't be deleted: LogGroup.*planted") as told:
         deploy(cloud, OPTIONS, silent)
+    remedy = told.value.remedy
+    assert "aws logs delete-log-group --log-group-name /flyback/flyback/runs" in remedy
+    assert "bucket" not in remedy
+    with pytest.raises(LeftoversError, match=r"LogGroup \(AWS::Logs::LogGroup .*planted") as told:
+        remove(cloud, OPTIONS, keep_data=False, report=silent)
+    assert "aws logs delete-log-group" in told.value.remedy
+
+
+def test_each_resource_that_holds_a_stack_has_a_remedy_of_its_own(cloud: Cloud) -> None:
+    """Two things stay: both are named with AWS's reason, and what stands in a VPC is asked for."""
+    deploy(cloud, OPTIONS, silent)
+    _fail(cloud, "DeleteVpc")
+    _fail(cloud, "DeleteRepository")
+    cloud.session.cloudformation.delete(NAME)
+    stacks.follow(cloud.session, NAME, cloud.clock, silent)
+    with pytest.raises(ServiceError, match=r"Repository .*planted.*; Vpc .*planted") as told:
+        deploy(cloud, OPTIONS, silent)
+    remedy = told.value.remedy
+    assert "aws ec2 describe-network-interfaces --filters Name=vpc-id,Values=vpc-" in remedy
+    assert "aws ecr delete-repository --force --repository-name flyback" in remedy
+    assert "then run `flyback up` again" in remedy

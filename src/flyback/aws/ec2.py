@@ -276,10 +276,10 @@ class Ec2(Service):
     def template_exists(self, template_id: str) -> bool:
         """Whether a launch template is there."""
         try:
-            self._call("describe_launch_templates", LaunchTemplateIds=[template_id])
+            found = self._call("describe_launch_templates", LaunchTemplateIds=[template_id])
         except NotFoundError:
             return False
-        return True
+        return bool(found["LaunchTemplates"])
 
     def interface_exists(self, interface_id: str) -> bool:
         """Whether a network interface is there."""

@@ -11,7 +11,8 @@ from flyback.errors import NotFoundError
 
 __all__ = ["KINDS", "Network", "PlacedSubnet", "RouteTable", "Vpc"]
 
-_DEAD = frozenset({"deleted", "deleting", "failed", "rejected", "expired"})
+_ENDING = frozenset({"deleted", "deleting"})
+_DEAD = _ENDING | {"failed", "rejected", "expired"}
 # Kind, as ARNs name it → what lists it, where in the answer, and the filter by its id.
 _LISTS = {
     "internet-gateway": ("describe_internet_gateways", "InternetGateways", "internet-gateway-id"),
@@ -103,9 +104,7 @@ class Network(Service):
             found = self._call("describe_vpc_endpoints", VpcEndpointIds=[endpoint_id])
         except NotFoundError:
             return False
-        return any(
-            str(item.get("State", "")).lower() not in _DEAD for item in found["VpcEndpoints"]
-        )
+        return any(str(item["State"]).lower() not in _ENDING for item in found["VpcEndpoints"])
 
     def subnets(self, subnet_ids: Sequence[str]) -> tuple[PlacedSubnet, ...]:
         """Those of the subnets that exist."""

@@ -106,7 +106,7 @@ def _note(run_id: str, attempt: Attempt, marker: Marker | None) -> str:
         return ""
     if attempt.is_answered:
         last = next(each for each in reversed(attempt.refusals) if each.code)
-        return f"refused: {last.kind}: {last.message}"
+        return f"refused for {last.kind}: {last.code}: {last.message}"
     return f"EC2 was asked, and its answer is not known; `flyback attach {run_id}` finds out"
 
 

@@ -162,7 +162,7 @@ def _epitaph(attempt: Attempt, instance: Instance | None) -> tuple[str, str]:
     """Why a run failed of which no machine says so: in one word, and as a sentence."""
     if attempt.instance_id is None and attempt.is_answered:
         last = next(each for each in reversed(attempt.refusals) if each.code)
-        return last.kind, f"no machine: {last.message}"
+        return last.kind, f"no machine: {last.code}: {last.message}"
     if attempt.instance_id is None and attempt.market != "local":
         return "lost", "EC2's answer to the request was lost, and no machine carries the run's tags"
     why = f" ({instance.reason})" if instance is not None and instance.reason else ""
