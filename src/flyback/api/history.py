@@ -115,7 +115,9 @@ def _asked(launch: Launch, plan: Plan, options: Options) -> str:
         return "unreachable"
     if marker is not None:
         return marker.kind
-    return "lost" if over else "running"
+    if over:
+        return "lost"
+    return "running" if run.launch.attempts[-1].instance_id else "launching"
 
 
 def _stored(run_id: str | None) -> tuple[Launch, Plan]:

@@ -58,7 +58,7 @@ def test_a_deleted_thing_is_named_for_a_while(cloud: Cloud, vpc: str) -> None:
 def test_a_certificate_looks_behind_what_is_remembered(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After `down` every ARN of the stack is still named; who takes that for a leftover is wrong."""
+    """After `down` every ARN of the stack is still named; each is looked up, and none is left."""
     deploy(cloud, OPTIONS, silent)
     deployed = set(cloud.session.tagging.arns("flyback:name", "flyback"))
     kinds = {arn.split(":", 2)[2] for arn in deployed}
