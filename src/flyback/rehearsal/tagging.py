@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flyback.rehearsal.call import Call, Response
-from flyback.rehearsal.moto_state import LOCK, backend
+from flyback.rehearsal.moto_state import ACCOUNT, LOCK, backend
 
 __all__ = ["MEMORY_S", "TaggingGap"]
 
@@ -41,16 +41,25 @@ class _Known:
     gone_at: float | None = None
 
 
+def _state(service: str, region: str) -> Any:
+    """A service's state; None where moto has no such region: a signature may name any."""
+    try:
+        return backend(service, region)
+    except KeyError:
+        return None
+
+
 def _beside_moto(region: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """Resources whose tags moto keeps, and whose kinds its GetResources leaves out."""
-    ec2 = backend("ec2", region)
+    ec2, ecr = _state("ec2", region), _state("ecr", region)
+    if ec2 is None or ecr is None:
+        return
     there = {*ec2.vpc_end_points, *ec2.launch_templates}
     for identifier, tags in list(ec2.tags.items()):
         kind = _EC2_BESIDE.get(identifier.partition("-")[0])
         if kind is not None and identifier in there:
             arn = f"arn:aws:ec2:{region}:{ec2.account_id}:{kind}/{identifier}"
             yield f"ec2:{kind}", arn, dict(tags)
-    ecr = backend("ecr", region)
     for repository in list(ecr.repositories.values()):
         yield "ecr:repository", repository.arn, ecr.tagger.get_tag_dict_for_resource(repository.arn)
 
@@ -117,10 +126,9 @@ class TaggingGap:
         from moto.core.resource_tagging import iter_taggable_backends
 
         with LOCK:
-            account = backend("resourcegroupstaggingapi", region).account_id
             return [
                 (item.resource_type, item.arn, item.tags)
-                for each in iter_taggable_backends(account, region)
+                for each in iter_taggable_backends(ACCOUNT, region)
                 for item in each.iter_tagged_resources()
             ]
 
