@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,22 +24,31 @@ from weakref import WeakKeyDictionary
 
 import botocore.endpoint
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, deploy, remove, start
-from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.api.wiring import Cloud, elsewhere, local_home, start_rehearsal
 from flyback.aws.ledger import FileLedger
 from flyback.aws.session import Session
 from flyback.errors import FlybackError
 from flyback.launch.progress import silent
-from flyback.rehearsal.middleware.faults import Fault
+from flyback.rehearsal.inventory import take_inventory
+from flyback.rehearsal.middleware.faults import Armed, Fault
 from flyback.spec.codec import dumps
 from flyback.spec.event import Marker
 
 RUN_ID = "cut-off"
+HERE, THERE = "us-east-1", "us-west-2"
 OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
-MODES = ("refused", "lost", "killed-before", "killed-after")
+MODES = (
+    "refused",  # the call is denied
+    "lost",  # it takes effect, and neither its answer nor any of its retries' comes back
+    "repeated",  # it takes effect, its answer does not come back, and botocore asks again
+    "killed-before",  # the client's process ends before the call
+    "killed-after",  # it ends before it has seen the answer
+)
 _SERVICES = (
     "cloudformation",
     "ec2",
@@ -83,18 +93,40 @@ class Client:
 
     mode: str = ""
     k: int = 0
-    calls: int = field(default=0, init=False)
+    asked: list[str] = field(default_factory=list, init=False)
     dead: bool = field(default=False, init=False)
+    _cut: str = field(default="", init=False)  # botocore's name of call `k`, the same for retries
+    _lost: int = field(default=0, init=False)
+    _armed: tuple[Armed, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
 
+    @property
+    def calls(self) -> int:
+        """How many it has made."""
+        return len(self.asked)
+
+    def telling(self, alike: int) -> list[int]:
+        """Its calls by number, without those that say what so many before them said."""
+        said: Counter[str] = Counter()
+        found = []
+        for number, words in enumerate(self.asked, start=1):
+            said[words] += 1
+            if said[words] <= alike:
+                found.append(number)
+        return found
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether its call `k` has failed as it was to."""
+        return self.dead or self._lost > 0 or any(armed.acted for armed in self._armed)
+
     def enter(self, cloud: Cloud) -> Cloud:
         """The cloud as this client sees it."""
         assert cloud.emulated is not None
-        if self.mode in ("refused", "lost"):
-            lost = self.mode == "lost"
-            cloud.emulated.faults.add(
+        if self.mode == "refused":
+            self._armed = cloud.emulated.faults.add(
                 Fault(
                     service="*",
                     operation="*",
@@ -102,21 +134,31 @@ class Client:
                     via="",
                     code="AccessDenied",
                     status=403,
-                    drop=lost,
-                    late=lost,
                 )
             )
         ledger = FileLedger(cloud.ledger.path, cloud.clock)
         session = _line(cloud).session(self, ledger)
         return dataclasses.replace(cloud, session=session, ledger=ledger)
 
-    def before(self) -> None:
+    def before(self, request: Any) -> None:
         """A request is about to be sent."""
         with self._lock:
-            self.calls += 1
+            self.asked.append(_words(request))
             number = self.calls
+            if number == self.k:
+                self._cut = _call_of(request)
         if self.dead or (self.mode == "killed-before" and number == self.k):
             self._die()
+
+    def sent(self, request: Any) -> None:
+        """A request has taken effect; its answer is on the way."""
+        with self._lock:
+            lost = self._cut == _call_of(request) and (
+                self.mode == "lost" or (self.mode == "repeated" and not self._lost)
+            )
+            self._lost += lost
+        if lost:
+            raise ConnectionClosedError(endpoint_url=request.url)
 
     def after(self) -> None:
         """A request has been answered."""
@@ -132,6 +174,18 @@ class Client:
         raise KilledThread
 
 
+def _words(request: Any) -> str:
+    """What a request says, without its signature."""
+    target = request.headers.get("X-Amz-Target")
+    body = request.body if isinstance(request.body, (bytes, str)) else ""
+    return f"{request.method} {request.url} {target} {body!r}"
+
+
+def _call_of(request: Any) -> str:
+    name = request.headers["amz-sdk-invocation-id"]
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
 class Line:
     """The boto3 clients of one cloud: to make them takes longer than most commands.
 
@@ -140,22 +194,48 @@ class Line:
 
     def __init__(self, cloud: Cloud) -> None:
         assert cloud.emulated is not None
+        self._carry = cloud.emulated.clients.carry
+        self._access = cloud.session._access
+        self._ledger = cloud.ledger
         self._client = Client()
-        self._made = Session(cloud.session._access, cloud.ledger)
-        events = self._made._boto._session
-        events.register("before-send", lambda **_: self._client.before())
-        cloud.emulated.clients.carry(events)
-        events.register("response-received", lambda **_: self._client.after())
-        for service in _SERVICES:
-            self._made.client(service)
+        self._made: dict[str, Session] = {}
+        self.in_region(HERE, self._ledger)
 
     def session(self, client: Client, ledger: FileLedger) -> Session:
         """A session of its own for a process that begins now; earlier ones are over."""
         self._client = client
-        session = Session(self._made._access, ledger)
-        session._clients = self._made._clients
-        self._made.calls = session.calls
+        return self.in_region(HERE, ledger)
+
+    def in_region(self, region: str, ledger: Any) -> Session:
+        """A session of the process that lives now."""
+        if region not in self._made:
+            self._made[region] = self._make(region)
+        made = self._made[region]
+        session = LinedSession(made._access, ledger)
+        session.line = self
+        session._clients = made._clients
+        made.calls = session.calls
         return session
+
+    def _make(self, region: str) -> Session:
+        made = Session(dataclasses.replace(self._access, region=region), self._ledger)
+        events = made._boto._session
+        events.register("before-send", lambda request, **_: self._client.before(request))
+        self._carry(events)
+        events.register("before-send", lambda request, **_: self._client.sent(request))
+        events.register("response-received", lambda **_: self._client.after())
+        for service in _SERVICES:
+            made.client(service)
+        return made
+
+
+class LinedSession(Session):
+    """One whose other regions are reached by the same line."""
+
+    line: Line
+
+    def in_region(self, region: str, ledger: Any) -> Session:
+        return self.line.in_region(region, ledger)
 
 
 def _line(cloud: Cloud) -> Line:
@@ -212,7 +292,7 @@ class ScriptedHost:
 @contextmanager
 def emulated(folder: Path) -> Iterator[Cloud]:
     """A cloud with nothing in it, whose machines are scripted."""
-    cloud = start_rehearsal(folder, region="us-east-1")
+    cloud = start_rehearsal(folder, region=HERE)
     assert cloud.emulated is not None
     cloud.emulated.machines.host = ScriptedHost(cloud)
     try:
@@ -247,40 +327,124 @@ class Command:
 
     Args:
         name: Of its cases.
-        does: `up`, `run` or `down`.
+        does: What `perform` knows.
         before: Commands that went well before it.
+        alike: How many of its calls that say the same are cases.
     """
 
     name: str
     does: str
     before: tuple[str, ...] = ()
+    alike: int = sys.maxsize
 
 
 def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
-    """Carry out one command in the client's own view of the cloud."""
-    if name == "up":
-        deploy(cloud, OPTIONS, silent)
-    elif name == "down":
-        certificate = remove(cloud, OPTIONS, keep_data=False, report=silent)
-        assert certificate.clean, certificate
-    elif name == "down --keep-data":
-        bucket = deploy(cloud, OPTIONS, silent).data_bucket
-        cloud.session.client("s3").put_object(Bucket=bucket, Key="kept", Body=b"1")
-        remove(cloud, OPTIONS, keep_data=True, report=silent)
-    elif name == "launch":
-        return start(prepare(job), cloud, OPTIONS, silent)
-    else:
-        run = start(prepare(job), cloud, OPTIONS, silent)
-        marker = run.wait()
-        assert marker.kind == "SUCCESS", marker
-    return None
+    """Carry out one command in the client's own view of the cloud, or what stands before it."""
+    return _ACTS[name](cloud, job)
 
 
+def _up(cloud: Cloud, job: Path) -> None:
+    del job
+    deploy(cloud, OPTIONS, silent)
+
+
+def _up_there(cloud: Cloud, job: Path) -> None:
+    _up(elsewhere(cloud, THERE), job)
+
+
+def _store(cloud: Cloud, job: Path) -> None:
+    """Somebody keeps data in the deployment."""
+    del job
+    bucket = deploy(cloud, OPTIONS, silent).data_bucket
+    cloud.session.client("s3").put_object(Bucket=bucket, Key="kept", Body=b"1")
+
+
+def _down(cloud: Cloud, job: Path) -> None:
+    del job
+    certificate = remove(cloud, OPTIONS, keep_data=False, report=silent)
+    assert certificate.clean, certificate
+
+
+def _down_keeping(cloud: Cloud, job: Path) -> None:
+    """Only buckets may stay."""
+    del job
+    certificate = remove(cloud, OPTIONS, keep_data=True, report=silent)
+    assert {item.service for item in certificate.leftovers} <= {"s3"}, certificate
+
+
+def _launch(cloud: Cloud, job: Path) -> Run:
+    return start(prepare(job), cloud, OPTIONS, silent)
+
+
+def _run(cloud: Cloud, job: Path) -> None:
+    _finish(_launch(cloud, job))
+
+
+def _run_on_demand(cloud: Cloud, job: Path) -> None:
+    """The spot market has nothing, nor has a zone of the other: the second try succeeds."""
+    prepared = prepare(job, overrides=["spot.attempts=1", "spot.then=on-demand"])
+    run = start(prepared, cloud, OPTIONS, silent)
+    _finish(run)
+    _granted(run, lambda attempt: attempt.market == "on-demand")
+
+
+def _run_there(cloud: Cloud, job: Path) -> None:
+    """The chosen region has no machine: another one has."""
+    prepared = prepare(job, overrides=["spot.attempts=1"])
+    run = start(prepared, cloud, dataclasses.replace(OPTIONS, also_regions=(THERE,)), silent)
+    _finish(run)
+    _granted(run, lambda attempt: attempt.region == THERE)
+
+
+def _finish(run: Run) -> None:
+    marker = run.wait()
+    assert marker.kind == "SUCCESS", marker
+
+
+def _granted(run: Run, as_wanted: Callable[[Any], bool]) -> None:
+    """It moved on: refused at first, then granted where it was to be."""
+    first, last = run.launch.attempts[0], run.launch.attempts[-1]
+    assert first.instance_id is None, run.launch.attempts
+    assert last.instance_id is not None, run.launch.attempts
+    assert as_wanted(last), run.launch.attempts
+
+
+def _scarce(cloud: Cloud, job: Path) -> None:
+    del job
+    assert cloud.emulated is not None
+    cloud.emulated.capacity.refuse(market="spot")
+    cloud.emulated.capacity.refuse(zone=f"{HERE}a")
+
+
+def _empty(cloud: Cloud, job: Path) -> None:
+    del job
+    assert cloud.emulated is not None
+    for letter in "abcdef":
+        cloud.emulated.capacity.refuse(zone=f"{HERE}{letter}")
+
+
+_ACTS: dict[str, Callable[[Cloud, Path], Run | None]] = {
+    "up": _up,
+    "up there": _up_there,
+    "store": _store,
+    "down": _down,
+    "down --keep-data": _down_keeping,
+    "launch": _launch,
+    "run": _run,
+    "run on demand": _run_on_demand,
+    "run there": _run_there,
+    "no spot": _scarce,
+    "nothing here": _empty,
+}
 COMMANDS = (
     Command("up", "up"),
-    Command("up-again", "up", ("up", "down --keep-data")),
+    Command("up-again", "up", ("up", "store", "down --keep-data")),
     Command("run", "run", ("up",)),
+    Command("run-on-demand", "run on demand", ("up", "no spot")),
+    Command("run-there", "run there", ("up", "up there", "nothing here")),
     Command("down", "down", ("up", "launch")),
+    # its certificate asks for two minutes whether the kept buckets are gone, 25 times the same
+    Command("down-keep-data", "down --keep-data", ("up", "store", "launch"), alike=3),
 )
 
 
@@ -315,10 +479,10 @@ class Bench:
         self.job = folder / "job.json"
         document = {"name": "cut", "workdir": "work", "command": ["sh", "job.sh"], "engine": "ec2"}
         self.job.write_text(json.dumps(document))
-        self._ends: dict[str, tuple[int, dict[str, list[str]]]] = {}
+        self._ends: dict[str, tuple[list[int], dict[str, list[str]]]] = {}
 
-    def calls(self, command: Command) -> int:
-        """How many calls the command makes where nothing fails."""
+    def calls(self, command: Command) -> list[int]:
+        """The calls that the command makes where nothing fails, by number."""
         return self._undisturbed(command)[0]
 
     def cases(self) -> list[Case]:
@@ -326,7 +490,7 @@ class Bench:
         return [
             Case(command, mode, k)
             for command in COMMANDS
-            for k in range(1, self.calls(command) + 1)
+            for k in self.calls(command)
             for mode in MODES
         ]
 
@@ -345,8 +509,11 @@ class Bench:
         """Cut the command off, run it again; empty, or how the end differs."""
         cloud = copies.cloud
         assert cloud.emulated is not None
+        client = Client(case.mode, case.k)
         with suppress(Killed, KilledThread, FlybackError):
-            perform(case.command.does, Client(case.mode, case.k).enter(cloud), self.job)
+            perform(case.command.does, client.enter(cloud), self.job)
+        if not client.cut_off:
+            return f"nothing was cut off: it came to {client.calls} calls"
         cloud.emulated.faults.clear()
         cloud.clock.sleep(case.pause_s)
         try:
@@ -369,12 +536,12 @@ class Bench:
                 perform(name, Client().enter(cloud), self.job)
             yield cloud
 
-    def _undisturbed(self, command: Command) -> tuple[int, dict[str, list[str]]]:
+    def _undisturbed(self, command: Command) -> tuple[list[int], dict[str, list[str]]]:
         if command.name not in self._ends:
             with self.cloud_after(*command.before) as cloud:
                 client = Client()
                 perform(command.does, client.enter(cloud), self.job)
-                self._ends[command.name] = (client.calls, self._end(cloud))
+                self._ends[command.name] = (client.telling(command.alike), self._end(cloud))
         return self._ends[command.name]
 
     @contextmanager
@@ -389,10 +556,12 @@ class Bench:
     def _end(cloud: Cloud) -> dict[str, list[str]]:
         assert cloud.emulated is not None
         cloud.clock.sleep(120)  # a machine that somebody launched in vain would show by now
-        made = cloud.emulated.clients("ec2", "us-east-1", "inventory").describe_instances()
-        machines = [item for group in made["Reservations"] for item in group["Instances"]]
+        clients, machines = cloud.emulated.clients, []
+        for region in (HERE, THERE):
+            made = clients("ec2", region, "inventory").describe_instances()
+            machines += [item for group in made["Reservations"] for item in group["Instances"]]
         states = sorted(item["State"]["Name"] for item in machines)
-        return {**canonical(cloud.emulated.inventory()), "machines ever": states}
+        return {**canonical(take_inventory(clients, (HERE, THERE))), "machines ever": states}
 
 
 class Copies:
