@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from flyback import api
-from flyback.aws.sts import Sts
 from flyback.api.verbs import Options
 from flyback.api.wiring import local_home
+from flyback.aws.sts import Sts
 from flyback.cli.main import main
 from flyback.errors import AccessDeniedError, CapacityError, ServiceError, UserError
 from flyback.infra import templates
