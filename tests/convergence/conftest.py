@@ -60,6 +60,8 @@ _SERVICES = (
     "ssm",
     "sts",
 )
+_ASKED_ALIKE = 3
+_QUESTION = re.compile(r"^(GET|HEAD) |[.=](Describe|Get|List)[A-Z]")
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(
     r"\b[a-z]+(-[a-z]+)*-[0-9a-f]{8,}\b"  # EC2's identifiers
@@ -107,14 +109,18 @@ class Client:
         """How many it has made."""
         return len(self.asked)
 
-    def telling(self, alike: int) -> list[int]:
-        """Its calls by number, without those that say what so many before them said."""
+    def telling(self, alike: int) -> dict[int, tuple[str, ...]]:
+        """How each of its calls may fail, by number; ways that come to the same are left out.
+
+        Args:
+            alike: Calls that say what so many before them said are left out.
+        """
         said: Counter[str] = Counter()
-        found = []
+        found = {}
         for number, words in enumerate(self.asked, start=1):
             said[words] += 1
             if said[words] <= alike:
-                found.append(number)
+                found[number] = _modes(words, said[words])
         return found
 
     @property
@@ -172,6 +178,16 @@ class Client:
         if threading.current_thread() is threading.main_thread():
             raise Killed
         raise KilledThread
+
+
+def _modes(words: str, time: int) -> tuple[str, ...]:
+    """A question has no effect, so it is all one whether one dies before or after it is answered,
+    and another answer to the same question is like the first. Whoever asks it over and over, asks
+    from the same line of code: only how the cloud stands when they die is another each time.
+    """
+    if not _QUESTION.search(words):
+        return MODES
+    return ("refused", "lost", "killed-after") if time <= _ASKED_ALIKE else ("killed-after",)
 
 
 def _words(request: Any) -> str:
@@ -299,6 +315,18 @@ def emulated(folder: Path) -> Iterator[Cloud]:
         yield cloud
     finally:
         cloud.emulated.stop()
+
+
+def warm(cloud: Cloud) -> None:
+    """Make the clients that every copy of a cloud would make for itself."""
+    assert cloud.emulated is not None
+    clients = cloud.emulated.clients
+    _line(cloud)
+    take_inventory(clients, (HERE, THERE))
+    for service in ("ec2", "ecr", "iam", "logs", "s3"):
+        clients(service, HERE, "cloudformation")
+    for service in ("ec2", "s3"):
+        clients(service, HERE, "machine")
 
 
 def canonical(inventory: str) -> dict[str, list[str]]:
@@ -479,28 +507,37 @@ class Bench:
         self.job = folder / "job.json"
         document = {"name": "cut", "workdir": "work", "command": ["sh", "job.sh"], "engine": "ec2"}
         self.job.write_text(json.dumps(document))
-        self._ends: dict[str, tuple[list[int], dict[str, list[str]]]] = {}
+        self._ends: dict[str, tuple[dict[int, tuple[str, ...]], dict[str, list[str]]]] = {}
 
-    def calls(self, command: Command) -> list[int]:
-        """The calls that the command makes where nothing fails, by number."""
+    def calls(self, command: Command) -> dict[int, tuple[str, ...]]:
+        """The calls that the command makes where nothing fails, and how each may fail."""
         return self._undisturbed(command)[0]
 
     def cases(self) -> list[Case]:
-        """Each command, each of its calls, each way to fail."""
-        return [
-            Case(command, mode, k)
-            for command in COMMANDS
-            for k in self.calls(command)
-            for mode in MODES
-        ]
+        """Each command, each of its calls, each way to fail that differs from the others."""
+        return [case for command in COMMANDS for case in self._cases(command)]
+
+    def cases_of(self, does: str) -> list[Case]:
+        """The cases of a command in an account with nothing in it."""
+        return self._cases(Command(does, does))
+
+    def _cases(self, command: Command) -> list[Case]:
+        calls = self.calls(command)
+        return [Case(command, mode, k) for k, modes in calls.items() for mode in modes]
+
+    @staticmethod
+    def client(mode: str, k: int) -> Client:
+        """A process whose call `k` fails."""
+        return Client(mode, k)
 
     def not_converging(self, cases: Sequence[Case]) -> list[str]:
         """What is wrong with each case whose end is not the undisturbed one."""
         told = []
-        for command in COMMANDS:
+        for command in dict.fromkeys(case.command for case in cases):
             chosen = [case for case in cases if case.command == command]
             expected = self._undisturbed(command)[1]
             with self.cloud_after(*command.before) as cloud:
+                warm(cloud)
                 copies = Copies(cloud)
                 told += copies.each(chosen, lambda case: self._differs(case, expected, copies))  # noqa: B023  # done within
         return told
@@ -536,7 +573,9 @@ class Bench:
                 perform(name, Client().enter(cloud), self.job)
             yield cloud
 
-    def _undisturbed(self, command: Command) -> tuple[list[int], dict[str, list[str]]]:
+    def _undisturbed(
+        self, command: Command
+    ) -> tuple[dict[int, tuple[str, ...]], dict[str, list[str]]]:
         if command.name not in self._ends:
             with self.cloud_after(*command.before) as cloud:
                 client = Client()

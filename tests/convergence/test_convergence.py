@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 
 @pytest.mark.proof
@@ -26,3 +28,30 @@ def test_proof_converge(bench: Any, sweep: Callable[[Sequence[Any]], list[Any]])
         f"commands={commands} modes={modes}"
     )
     assert not failed, "\n".join(failed[:5])
+
+
+def test_a_case_that_cuts_nothing_off_does_not_converge(bench: Any) -> None:
+    """A cut that never comes proves nothing: in every mode, the case is told as failed."""
+    cases = bench.cases_of("down")  # where nothing is deployed
+    beyond = max(case.k for case in cases) + 1
+    modes = {case.mode: dataclasses.replace(case, k=beyond) for case in cases}
+    assert len(modes) == 5
+    told = bench.not_converging(list(modes.values()))
+    assert len(told) == 5
+    assert all("nothing was cut off" in text for text in told)
+
+
+@pytest.mark.parametrize(("mode", "answered"), [("lost", False), ("repeated", True)])
+def test_a_lost_answer_stays_lost(bench: Any, mode: str, answered: bool) -> None:
+    """botocore asks five times in vain where the mode says so, and once where it does not."""
+    with bench.cloud_after() as cloud:
+        client = bench.client(mode, 1)
+        there = client.enter(cloud)
+        buckets = there.session.client("s3")
+        if answered:
+            buckets.create_bucket(Bucket="made")
+        else:
+            with pytest.raises(ConnectionClosedError):
+                buckets.create_bucket(Bucket="made")
+        assert (client.cut_off, client.calls) == (True, 2 if answered else 5)
+        assert [item["Name"] for item in buckets.list_buckets()["Buckets"]] == ["made"]
