@@ -181,9 +181,11 @@ class Client:
 
 
 def _modes(words: str, time: int) -> tuple[str, ...]:
-    """A question has no effect, so it is all one whether one dies before or after it is answered,
-    and another answer to the same question is like the first. Whoever asks it over and over, asks
-    from the same line of code: only how the cloud stands when they die is another each time.
+    """How a call may fail that says something for the `time`-th time.
+
+    A question has no effect, so it is all one whether one dies before or after it is answered, and
+    another answer to the same question is like the first. Whoever asks it over and over asks from
+    the same line of code: only how the cloud stands when they die is another each time.
     """
     if not _QUESTION.search(words):
         return MODES
@@ -498,6 +500,8 @@ class Bench:
     Args:
         folder: For clouds and the job.
     """
+
+    modes = MODES
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

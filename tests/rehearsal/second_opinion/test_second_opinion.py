@@ -167,7 +167,7 @@ def test_the_list_is_held_to_what_is_found() -> None:
 
 
 def test_a_difference_inside_a_list_is_found() -> None:
-    """Documents are compared by what identifies them, whatever their order; values by themselves."""
+    """Documents are compared by what identifies them, in any order; values by themselves."""
     local = {"DestinationCidrBlock": "10.1.0.0/16", "GatewayId": "local"}
     out = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw"}
     service = {"DestinationPrefixListId": "pl", "GatewayId": "vpce"}
