@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib.util
 import json
 import os
 import re
@@ -13,55 +14,39 @@ import threading
 import time
 import traceback
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import botocore.endpoint
 import pytest
-from botocore.exceptions import ConnectionClosedError
 
-from flyback.api.job import prepare
-from flyback.api.runs import Run
-from flyback.api.verbs import Options, deploy, remove, start
-from flyback.api.wiring import Cloud, elsewhere, local_home, start_rehearsal
+from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.aws.ledger import FileLedger
-from flyback.aws.session import Session
 from flyback.errors import FlybackError
-from flyback.launch.progress import silent
 from flyback.rehearsal.inventory import take_inventory
-from flyback.rehearsal.middleware.faults import Armed, Fault
 from flyback.spec.codec import dumps
 from flyback.spec.event import Marker
 
-RUN_ID = "cut-off"
-HERE, THERE = "us-east-1", "us-west-2"
-OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
-MODES = (
-    "refused",  # the call is denied
-    "lost",  # it takes effect, and neither its answer nor any of its retries' comes back
-    "repeated",  # it takes effect, its answer does not come back, and botocore asks again
-    "killed-before",  # the client's process ends before the call
-    "killed-after",  # it ends before it has seen the answer
-)
-_SERVICES = (
-    "cloudformation",
-    "ec2",
-    "iam",
-    "logs",
-    "resourcegroupstaggingapi",
-    "s3",
-    "service-quotas",
-    "ssm",
-    "sts",
-)
-_ASKED_ALIKE = 3
-_QUESTION = re.compile(r"^(GET|HEAD) |[.=](Describe|Get|List)[A-Z]")
+
+def load(name: str) -> ModuleType:
+    """A module beside this one, which pytest's importlib mode does not put on the path."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+cut_clients = load("cut_clients")
+cut_commands = load("cut_commands")
+
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(
     r"\b[a-z]+(-[a-z]+)*-[0-9a-f]{8,}\b"  # EC2's identifiers
@@ -74,196 +59,6 @@ _CHANCE = re.compile(
     r"|\b(ip-|ec2-)?\d+[.-]\d+[.-]\d+[.-]\d+\b(?!/)"  # addresses, but not networks
     r"|[-_][0-9A-Za-z]{12}\b"  # what CloudFormation appends to names
 )
-
-
-class Killed(BaseException):
-    """The client's process ends here, without any clean-up."""
-
-
-class KilledThread(Exception):  # noqa: N818  # the same, in a thread that others wait for
-    """A thread of the client's process ends here."""
-
-
-@dataclass
-class Client:
-    """One process of the command line: a session of its own in a cloud that others share.
-
-    Args:
-        mode: How its call `k` fails; empty: none does.
-        k: Which of its calls, from 1; 0: none.
-    """
-
-    mode: str = ""
-    k: int = 0
-    asked: list[str] = field(default_factory=list, init=False)
-    dead: bool = field(default=False, init=False)
-    _cut: str = field(default="", init=False)  # botocore's name of call `k`, the same for retries
-    _lost: int = field(default=0, init=False)
-    _armed: tuple[Armed, ...] = field(default=(), init=False)
-
-    def __post_init__(self) -> None:
-        self._lock = threading.Lock()
-
-    @property
-    def calls(self) -> int:
-        """How many it has made."""
-        return len(self.asked)
-
-    def telling(self, alike: int) -> dict[int, tuple[str, ...]]:
-        """How each of its calls may fail, by number; ways that come to the same are left out.
-
-        Args:
-            alike: Calls that say what so many before them said are left out.
-        """
-        said: Counter[str] = Counter()
-        found = {}
-        for number, words in enumerate(self.asked, start=1):
-            said[words] += 1
-            if said[words] <= alike:
-                found[number] = _modes(words, said[words])
-        return found
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether its call `k` has failed as it was to."""
-        return self.dead or self._lost > 0 or any(armed.acted for armed in self._armed)
-
-    def enter(self, cloud: Cloud) -> Cloud:
-        """The cloud as this client sees it."""
-        assert cloud.emulated is not None
-        if self.mode == "refused":
-            self._armed = cloud.emulated.faults.add(
-                Fault(
-                    service="*",
-                    operation="*",
-                    calls=(self.k,),
-                    via="",
-                    code="AccessDenied",
-                    status=403,
-                )
-            )
-        ledger = FileLedger(cloud.ledger.path, cloud.clock)
-        session = _line(cloud).session(self, ledger)
-        return dataclasses.replace(cloud, session=session, ledger=ledger)
-
-    def before(self, request: Any) -> None:
-        """A request is about to be sent."""
-        with self._lock:
-            self.asked.append(_words(request))
-            number = self.calls
-            if number == self.k:
-                self._cut = _call_of(request)
-        if self.dead or (self.mode == "killed-before" and number == self.k):
-            self._die()
-
-    def sent(self, request: Any) -> None:
-        """A request has taken effect; its answer is on the way."""
-        with self._lock:
-            lost = self._cut == _call_of(request) and (
-                self.mode == "lost" or (self.mode == "repeated" and not self._lost)
-            )
-            self._lost += lost
-        if lost:
-            raise ConnectionClosedError(endpoint_url=request.url)
-
-    def after(self) -> None:
-        """A request has been answered."""
-        with self._lock:
-            number = self.calls
-        if self.dead or (self.mode == "killed-after" and number == self.k):
-            self._die()
-
-    def _die(self) -> None:
-        self.dead = True
-        if threading.current_thread() is threading.main_thread():
-            raise Killed
-        raise KilledThread
-
-
-def _modes(words: str, time: int) -> tuple[str, ...]:
-    """How a call may fail that says something for the `time`-th time.
-
-    A question has no effect, so it is all one whether one dies before or after it is answered, and
-    another answer to the same question is like the first. Whoever asks it over and over asks from
-    the same line of code: only how the cloud stands when they die is another each time.
-    """
-    if not _QUESTION.search(words):
-        return MODES
-    return ("refused", "lost", "killed-after") if time <= _ASKED_ALIKE else ("killed-after",)
-
-
-def _words(request: Any) -> str:
-    """What a request says, without its signature."""
-    target = request.headers.get("X-Amz-Target")
-    body = request.body if isinstance(request.body, (bytes, str)) else ""
-    return f"{request.method} {request.url} {target} {body!r}"
-
-
-def _call_of(request: Any) -> str:
-    name = request.headers["amz-sdk-invocation-id"]
-    return name.decode() if isinstance(name, bytes) else str(name)
-
-
-class Line:
-    """The boto3 clients of one cloud: to make them takes longer than most commands.
-
-    They call the front in this process; sockets have tests of their own.
-    """
-
-    def __init__(self, cloud: Cloud) -> None:
-        assert cloud.emulated is not None
-        self._carry = cloud.emulated.clients.carry
-        self._access = cloud.session._access
-        self._ledger = cloud.ledger
-        self._client = Client()
-        self._made: dict[str, Session] = {}
-        self.in_region(HERE, self._ledger)
-
-    def session(self, client: Client, ledger: FileLedger) -> Session:
-        """A session of its own for a process that begins now; earlier ones are over."""
-        self._client = client
-        return self.in_region(HERE, ledger)
-
-    def in_region(self, region: str, ledger: Any) -> Session:
-        """A session of the process that lives now."""
-        if region not in self._made:
-            self._made[region] = self._make(region)
-        made = self._made[region]
-        session = LinedSession(made._access, ledger)
-        session.line = self
-        session._clients = made._clients
-        made.calls = session.calls
-        return session
-
-    def _make(self, region: str) -> Session:
-        made = Session(dataclasses.replace(self._access, region=region), self._ledger)
-        events = made._boto._session
-        events.register("before-send", lambda request, **_: self._client.before(request))
-        self._carry(events)
-        events.register("before-send", lambda request, **_: self._client.sent(request))
-        events.register("response-received", lambda **_: self._client.after())
-        for service in _SERVICES:
-            made.client(service)
-        return made
-
-
-class LinedSession(Session):
-    """One whose other regions are reached by the same line."""
-
-    line: Line
-
-    def in_region(self, region: str, ledger: Any) -> Session:
-        return self.line.in_region(region, ledger)
-
-
-def _line(cloud: Cloud) -> Line:
-    assert cloud.emulated is not None
-    if cloud.emulated not in _LINES:
-        _LINES[cloud.emulated] = Line(cloud)
-    return _LINES[cloud.emulated]
-
-
-_LINES: WeakKeyDictionary[Any, Line] = WeakKeyDictionary()
 
 
 class ScriptedHost:
@@ -310,7 +105,7 @@ class ScriptedHost:
 @contextmanager
 def emulated(folder: Path) -> Iterator[Cloud]:
     """A cloud with nothing in it, whose machines are scripted."""
-    cloud = start_rehearsal(folder, region=HERE)
+    cloud = start_rehearsal(folder, region=cut_commands.HERE)
     assert cloud.emulated is not None
     cloud.emulated.machines.host = ScriptedHost(cloud)
     try:
@@ -323,12 +118,12 @@ def warm(cloud: Cloud) -> None:
     """Make the clients that every copy of a cloud would make for itself."""
     assert cloud.emulated is not None
     clients = cloud.emulated.clients
-    _line(cloud)
-    take_inventory(clients, (HERE, THERE))
+    cut_clients.line_of(cloud)
+    take_inventory(clients, (cut_commands.HERE, cut_commands.THERE))
     for service in ("ec2", "ecr", "iam", "logs", "s3"):
-        clients(service, HERE, "cloudformation")
+        clients(service, cut_commands.HERE, "cloudformation")
     for service in ("ec2", "s3"):
-        clients(service, HERE, "machine")
+        clients(service, cut_commands.HERE, "machine")
 
 
 def canonical(inventory: str) -> dict[str, list[str]]:
@@ -352,137 +147,10 @@ def _anonymous(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Command:
-    """A command of the product, and what stands before it.
-
-    Args:
-        name: Of its cases.
-        does: What `perform` knows.
-        before: Commands that went well before it.
-        alike: How many of its calls that say the same are cases.
-    """
-
-    name: str
-    does: str
-    before: tuple[str, ...] = ()
-    alike: int = sys.maxsize
-
-
-def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
-    """Carry out one command in the client's own view of the cloud, or what stands before it."""
-    return _ACTS[name](cloud, job)
-
-
-def _up(cloud: Cloud, job: Path) -> None:
-    del job
-    deploy(cloud, OPTIONS, silent)
-
-
-def _up_there(cloud: Cloud, job: Path) -> None:
-    _up(elsewhere(cloud, THERE), job)
-
-
-def _store(cloud: Cloud, job: Path) -> None:
-    """Somebody keeps data in the deployment."""
-    del job
-    bucket = deploy(cloud, OPTIONS, silent).data_bucket
-    cloud.session.client("s3").put_object(Bucket=bucket, Key="kept", Body=b"1")
-
-
-def _down(cloud: Cloud, job: Path) -> None:
-    del job
-    certificate = remove(cloud, OPTIONS, keep_data=False, report=silent)
-    assert certificate.clean, certificate
-
-
-def _down_keeping(cloud: Cloud, job: Path) -> None:
-    """Only buckets may stay."""
-    del job
-    certificate = remove(cloud, OPTIONS, keep_data=True, report=silent)
-    assert {item.service for item in certificate.leftovers} <= {"s3"}, certificate
-
-
-def _launch(cloud: Cloud, job: Path) -> Run:
-    return start(prepare(job), cloud, OPTIONS, silent)
-
-
-def _run(cloud: Cloud, job: Path) -> None:
-    _finish(_launch(cloud, job))
-
-
-def _run_on_demand(cloud: Cloud, job: Path) -> None:
-    """The spot market has nothing, nor has a zone of the other: the second try succeeds."""
-    prepared = prepare(job, overrides=["spot.attempts=1", "spot.then=on-demand"])
-    run = start(prepared, cloud, OPTIONS, silent)
-    _finish(run)
-    _granted(run, lambda attempt: attempt.market == "on-demand")
-
-
-def _run_there(cloud: Cloud, job: Path) -> None:
-    """The chosen region has no machine: another one has."""
-    prepared = prepare(job, overrides=["spot.attempts=1"])
-    run = start(prepared, cloud, dataclasses.replace(OPTIONS, also_regions=(THERE,)), silent)
-    _finish(run)
-    _granted(run, lambda attempt: attempt.region == THERE)
-
-
-def _finish(run: Run) -> None:
-    marker = run.wait()
-    assert marker.kind == "SUCCESS", marker
-
-
-def _granted(run: Run, as_wanted: Callable[[Any], bool]) -> None:
-    """It moved on: refused at first, then granted where it was to be."""
-    first, last = run.launch.attempts[0], run.launch.attempts[-1]
-    assert first.instance_id is None, run.launch.attempts
-    assert last.instance_id is not None, run.launch.attempts
-    assert as_wanted(last), run.launch.attempts
-
-
-def _scarce(cloud: Cloud, job: Path) -> None:
-    del job
-    assert cloud.emulated is not None
-    cloud.emulated.capacity.refuse(market="spot")
-    cloud.emulated.capacity.refuse(zone=f"{HERE}a")
-
-
-def _empty(cloud: Cloud, job: Path) -> None:
-    del job
-    assert cloud.emulated is not None
-    for letter in "abcdef":
-        cloud.emulated.capacity.refuse(zone=f"{HERE}{letter}")
-
-
-_ACTS: dict[str, Callable[[Cloud, Path], Run | None]] = {
-    "up": _up,
-    "up there": _up_there,
-    "store": _store,
-    "down": _down,
-    "down --keep-data": _down_keeping,
-    "launch": _launch,
-    "run": _run,
-    "run on demand": _run_on_demand,
-    "run there": _run_there,
-    "no spot": _scarce,
-    "nothing here": _empty,
-}
-COMMANDS = (
-    Command("up", "up"),
-    Command("up-again", "up", ("up", "store", "down --keep-data")),
-    Command("run", "run", ("up",)),
-    Command("run-on-demand", "run on demand", ("up", "no spot")),
-    Command("run-there", "run there", ("up", "up there", "nothing here")),
-    Command("down", "down", ("up", "launch")),
-    # its certificate asks for two minutes whether the kept buckets are gone, 25 times the same
-    Command("down-keep-data", "down --keep-data", ("up", "store", "launch"), alike=3),
-)
-
-
-@dataclass(frozen=True)
 class Case:
     """The command, how its call `k` fails, and the pause before it is run again."""
 
-    command: Command
+    command: Any
     mode: str
     k: int
 
@@ -501,7 +169,7 @@ class Bench:
         folder: For clouds and the job.
     """
 
-    modes = MODES
+    modes = cut_clients.MODES
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -513,26 +181,26 @@ class Bench:
         self.job.write_text(json.dumps(document))
         self._ends: dict[str, tuple[dict[int, tuple[str, ...]], dict[str, list[str]]]] = {}
 
-    def calls(self, command: Command) -> dict[int, tuple[str, ...]]:
+    def calls(self, command: Any) -> dict[int, tuple[str, ...]]:
         """The calls that the command makes where nothing fails, and how each may fail."""
         return self._undisturbed(command)[0]
 
     def cases(self) -> list[Case]:
         """Each command, each of its calls, each way to fail that differs from the others."""
-        return [case for command in COMMANDS for case in self._cases(command)]
+        return [case for command in cut_commands.COMMANDS for case in self._cases(command)]
 
     def cases_of(self, does: str) -> list[Case]:
         """The cases of a command in an account with nothing in it."""
-        return self._cases(Command(does, does))
+        return self._cases(cut_commands.Command(does, does))
 
-    def _cases(self, command: Command) -> list[Case]:
+    def _cases(self, command: Any) -> list[Case]:
         calls = self.calls(command)
         return [Case(command, mode, k) for k, modes in calls.items() for mode in modes]
 
     @staticmethod
-    def client(mode: str, k: int) -> Client:
+    def client(mode: str, k: int) -> Any:
         """A process whose call `k` fails."""
-        return Client(mode, k)
+        return cut_clients.Client(mode, k)
 
     def not_converging(self, cases: Sequence[Case]) -> list[str]:
         """What is wrong with each case whose end is not the undisturbed one."""
@@ -550,15 +218,15 @@ class Bench:
         """Cut the command off, run it again; empty, or how the end differs."""
         cloud = copies.cloud
         assert cloud.emulated is not None
-        client = Client(case.mode, case.k)
-        with suppress(Killed, KilledThread, FlybackError):
-            perform(case.command.does, client.enter(cloud), self.job)
+        client = cut_clients.Client(case.mode, case.k)
+        with suppress(cut_clients.Killed, cut_clients.KilledThread, FlybackError):
+            cut_commands.perform(case.command.does, client.enter(cloud), self.job)
         if not client.cut_off:
             return f"nothing was cut off: it came to {client.calls} calls"
         cloud.emulated.faults.clear()
         cloud.clock.sleep(case.pause_s)
         try:
-            perform(case.command.does, Client().enter(cloud), self.job)
+            cut_commands.perform(case.command.does, cut_clients.Client().enter(cloud), self.job)
         except FlybackError as error:
             return f"{error}"
         found = self._end(cloud)
@@ -574,16 +242,14 @@ class Bench:
         """A cloud in which these commands went well."""
         with self._cloud() as cloud:
             for name in commands:
-                perform(name, Client().enter(cloud), self.job)
+                cut_commands.perform(name, cut_clients.Client().enter(cloud), self.job)
             yield cloud
 
-    def _undisturbed(
-        self, command: Command
-    ) -> tuple[dict[int, tuple[str, ...]], dict[str, list[str]]]:
+    def _undisturbed(self, command: Any) -> tuple[dict[int, tuple[str, ...]], dict[str, list[str]]]:
         if command.name not in self._ends:
             with self.cloud_after(*command.before) as cloud:
-                client = Client()
-                perform(command.does, client.enter(cloud), self.job)
+                client = cut_clients.Client()
+                cut_commands.perform(command.does, client.enter(cloud), self.job)
                 self._ends[command.name] = (client.telling(command.alike), self._end(cloud))
         return self._ends[command.name]
 
@@ -600,11 +266,14 @@ class Bench:
         assert cloud.emulated is not None
         cloud.clock.sleep(120)  # a machine that somebody launched in vain would show by now
         clients, machines = cloud.emulated.clients, []
-        for region in (HERE, THERE):
+        for region in (cut_commands.HERE, cut_commands.THERE):
             made = clients("ec2", region, "inventory").describe_instances()
             machines += [item for group in made["Reservations"] for item in group["Instances"]]
         states = sorted(item["State"]["Name"] for item in machines)
-        return {**canonical(take_inventory(clients, (HERE, THERE))), "machines ever": states}
+        return {
+            **canonical(take_inventory(clients, (cut_commands.HERE, cut_commands.THERE))),
+            "machines ever": states,
+        }
 
 
 class Copies:
