@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib.util
 import json
 import os
 import re
@@ -15,42 +16,37 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import botocore.endpoint
 import pytest
 
-from flyback.api.job import prepare
-from flyback.api.runs import Run
-from flyback.api.verbs import Options, deploy, remove, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.aws.ledger import FileLedger
-from flyback.aws.session import Session
 from flyback.errors import FlybackError
-from flyback.launch.progress import silent
-from flyback.rehearsal.middleware.faults import Fault
+from flyback.rehearsal.inventory import take_inventory
 from flyback.spec.codec import dumps
 from flyback.spec.event import Marker
 
-RUN_ID = "cut-off"
-OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
-MODES = ("refused", "lost", "killed-before", "killed-after")
-_SERVICES = (
-    "cloudformation",
-    "ec2",
-    "ecr",
-    "iam",
-    "logs",
-    "resourcegroupstaggingapi",
-    "s3",
-    "service-quotas",
-    "ssm",
-    "sts",
-)
+
+def load(name: str) -> ModuleType:
+    """A module beside this one, which pytest's importlib mode does not put on the path."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+cut_clients = load("cut_clients")
+cut_commands = load("cut_commands")
+
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(
     r"\b[a-z]+(-[a-z]+)*-[0-9a-f]{8,}\b"  # EC2's identifiers
@@ -63,110 +59,6 @@ _CHANCE = re.compile(
     r"|\b(ip-|ec2-)?\d+[.-]\d+[.-]\d+[.-]\d+\b(?!/)"  # addresses, but not networks
     r"|[-_][0-9A-Za-z]{12}\b"  # what CloudFormation appends to names
 )
-
-
-class Killed(BaseException):
-    """The client's process ends here, without any clean-up."""
-
-
-class KilledThread(Exception):  # noqa: N818  # the same, in a thread that others wait for
-    """A thread of the client's process ends here."""
-
-
-@dataclass
-class Client:
-    """One process of the command line: a session of its own in a cloud that others share.
-
-    Args:
-        mode: How its call `k` fails; empty: none does.
-        k: Which of its calls, from 1; 0: none.
-    """
-
-    mode: str = ""
-    k: int = 0
-    calls: int = field(default=0, init=False)
-    dead: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def enter(self, cloud: Cloud) -> Cloud:
-        """The cloud as this client sees it."""
-        assert cloud.emulated is not None
-        if self.mode in ("refused", "lost"):
-            lost = self.mode == "lost"
-            cloud.emulated.faults.add(
-                Fault(
-                    service="*",
-                    operation="*",
-                    calls=(self.k,),
-                    via="",
-                    code="AccessDenied",
-                    status=403,
-                    drop=lost,
-                    late=lost,
-                )
-            )
-        ledger = FileLedger(cloud.ledger.path, cloud.clock)
-        session = _line(cloud).session(self, ledger)
-        return dataclasses.replace(cloud, session=session, ledger=ledger)
-
-    def before(self) -> None:
-        """A request is about to be sent."""
-        with self._lock:
-            self.calls += 1
-            number = self.calls
-        if self.dead or (self.mode == "killed-before" and number == self.k):
-            self._die()
-
-    def after(self) -> None:
-        """A request has been answered."""
-        with self._lock:
-            number = self.calls
-        if self.dead or (self.mode == "killed-after" and number == self.k):
-            self._die()
-
-    def _die(self) -> None:
-        self.dead = True
-        if threading.current_thread() is threading.main_thread():
-            raise Killed
-        raise KilledThread
-
-
-class Line:
-    """The boto3 clients of one cloud: to make them takes longer than most commands.
-
-    They call the front in this process; sockets have tests of their own.
-    """
-
-    def __init__(self, cloud: Cloud) -> None:
-        assert cloud.emulated is not None
-        self._client = Client()
-        self._made = Session(cloud.session._access, cloud.ledger)
-        events = self._made._boto._session
-        events.register("before-send", lambda **_: self._client.before())
-        cloud.emulated.clients.carry(events)
-        events.register("response-received", lambda **_: self._client.after())
-        for service in _SERVICES:
-            self._made.client(service)
-
-    def session(self, client: Client, ledger: FileLedger) -> Session:
-        """A session of its own for a process that begins now; earlier ones are over."""
-        self._client = client
-        session = Session(self._made._access, ledger)
-        session._clients = self._made._clients
-        self._made.calls = session.calls
-        return session
-
-
-def _line(cloud: Cloud) -> Line:
-    assert cloud.emulated is not None
-    if cloud.emulated not in _LINES:
-        _LINES[cloud.emulated] = Line(cloud)
-    return _LINES[cloud.emulated]
-
-
-_LINES: WeakKeyDictionary[Any, Line] = WeakKeyDictionary()
 
 
 class ScriptedHost:
@@ -213,13 +105,25 @@ class ScriptedHost:
 @contextmanager
 def emulated(folder: Path) -> Iterator[Cloud]:
     """A cloud with nothing in it, whose machines are scripted."""
-    cloud = start_rehearsal(folder, region="us-east-1")
+    cloud = start_rehearsal(folder, region=cut_commands.HERE)
     assert cloud.emulated is not None
     cloud.emulated.machines.host = ScriptedHost(cloud)
     try:
         yield cloud
     finally:
         cloud.emulated.stop()
+
+
+def warm(cloud: Cloud) -> None:
+    """Make the clients that every copy of a cloud would make for itself."""
+    assert cloud.emulated is not None
+    clients = cloud.emulated.clients
+    cut_clients.line_of(cloud)
+    take_inventory(clients, (cut_commands.HERE, cut_commands.THERE))
+    for service in ("ec2", "ecr", "iam", "logs", "s3"):
+        clients(service, cut_commands.HERE, "cloudformation")
+    for service in ("ec2", "s3"):
+        clients(service, cut_commands.HERE, "machine")
 
 
 def canonical(inventory: str) -> dict[str, list[str]]:
@@ -243,53 +147,10 @@ def _anonymous(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Command:
-    """A command of the product, and what stands before it.
-
-    Args:
-        name: Of its cases.
-        does: `up`, `run` or `down`.
-        before: Commands that went well before it.
-    """
-
-    name: str
-    does: str
-    before: tuple[str, ...] = ()
-
-
-def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
-    """Carry out one command in the client's own view of the cloud."""
-    if name == "up":
-        deploy(cloud, OPTIONS, silent)
-    elif name == "down":
-        certificate = remove(cloud, OPTIONS, keep_data=False, report=silent)
-        assert certificate.clean, certificate
-    elif name == "down --keep-data":
-        bucket = deploy(cloud, OPTIONS, silent).data_bucket
-        cloud.session.client("s3").put_object(Bucket=bucket, Key="kept", Body=b"1")
-        remove(cloud, OPTIONS, keep_data=True, report=silent)
-    elif name == "launch":
-        return start(prepare(job), cloud, OPTIONS, silent)
-    else:
-        run = start(prepare(job), cloud, OPTIONS, silent)
-        marker = run.wait()
-        assert marker.kind == "SUCCESS", marker
-    return None
-
-
-COMMANDS = (
-    Command("up", "up"),
-    Command("up-again", "up", ("up", "down --keep-data")),
-    Command("run", "run", ("up",)),
-    Command("down", "down", ("up", "launch")),
-)
-
-
-@dataclass(frozen=True)
 class Case:
     """The command, how its call `k` fails, and the pause before it is run again."""
 
-    command: Command
+    command: Any
     mode: str
     k: int
 
@@ -308,6 +169,8 @@ class Bench:
         folder: For clouds and the job.
     """
 
+    modes = cut_clients.MODES
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._clouds = 0
@@ -316,28 +179,37 @@ class Bench:
         self.job = folder / "job.json"
         document = {"name": "cut", "workdir": "work", "command": ["sh", "job.sh"], "engine": "ec2"}
         self.job.write_text(json.dumps(document))
-        self._ends: dict[str, tuple[int, dict[str, list[str]]]] = {}
+        self._ends: dict[str, tuple[dict[int, tuple[str, ...]], dict[str, list[str]]]] = {}
 
-    def calls(self, command: Command) -> int:
-        """How many calls the command makes where nothing fails."""
+    def calls(self, command: Any) -> dict[int, tuple[str, ...]]:
+        """The calls that the command makes where nothing fails, and how each may fail."""
         return self._undisturbed(command)[0]
 
     def cases(self) -> list[Case]:
-        """Each command, each of its calls, each way to fail."""
-        return [
-            Case(command, mode, k)
-            for command in COMMANDS
-            for k in range(1, self.calls(command) + 1)
-            for mode in MODES
-        ]
+        """Each command, each of its calls, each way to fail that differs from the others."""
+        return [case for command in cut_commands.COMMANDS for case in self._cases(command)]
+
+    def cases_of(self, does: str) -> list[Case]:
+        """The cases of a command in an account with nothing in it."""
+        return self._cases(cut_commands.Command(does, does))
+
+    def _cases(self, command: Any) -> list[Case]:
+        calls = self.calls(command)
+        return [Case(command, mode, k) for k, modes in calls.items() for mode in modes]
+
+    @staticmethod
+    def client(mode: str, k: int) -> Any:
+        """A process whose call `k` fails."""
+        return cut_clients.Client(mode, k)
 
     def not_converging(self, cases: Sequence[Case]) -> list[str]:
         """What is wrong with each case whose end is not the undisturbed one."""
         told = []
-        for command in COMMANDS:
+        for command in dict.fromkeys(case.command for case in cases):
             chosen = [case for case in cases if case.command == command]
             expected = self._undisturbed(command)[1]
             with self.cloud_after(*command.before) as cloud:
+                warm(cloud)
                 copies = Copies(cloud)
                 told += copies.each(chosen, lambda case: self._differs(case, expected, copies))  # noqa: B023  # done within
         return told
@@ -346,12 +218,15 @@ class Bench:
         """Cut the command off, run it again; empty, or how the end differs."""
         cloud = copies.cloud
         assert cloud.emulated is not None
-        with suppress(Killed, KilledThread, FlybackError):
-            perform(case.command.does, Client(case.mode, case.k).enter(cloud), self.job)
+        client = cut_clients.Client(case.mode, case.k)
+        with suppress(cut_clients.Killed, cut_clients.KilledThread, FlybackError):
+            cut_commands.perform(case.command.does, client.enter(cloud), self.job)
+        if not client.cut_off:
+            return f"nothing was cut off: it came to {client.calls} calls"
         cloud.emulated.faults.clear()
         cloud.clock.sleep(case.pause_s)
         try:
-            perform(case.command.does, Client().enter(cloud), self.job)
+            cut_commands.perform(case.command.does, cut_clients.Client().enter(cloud), self.job)
         except FlybackError as error:
             return f"{error}"
         found = self._end(cloud)
@@ -367,15 +242,15 @@ class Bench:
         """A cloud in which these commands went well."""
         with self._cloud() as cloud:
             for name in commands:
-                perform(name, Client().enter(cloud), self.job)
+                cut_commands.perform(name, cut_clients.Client().enter(cloud), self.job)
             yield cloud
 
-    def _undisturbed(self, command: Command) -> tuple[int, dict[str, list[str]]]:
+    def _undisturbed(self, command: Any) -> tuple[dict[int, tuple[str, ...]], dict[str, list[str]]]:
         if command.name not in self._ends:
             with self.cloud_after(*command.before) as cloud:
-                client = Client()
-                perform(command.does, client.enter(cloud), self.job)
-                self._ends[command.name] = (client.calls, self._end(cloud))
+                client = cut_clients.Client()
+                cut_commands.perform(command.does, client.enter(cloud), self.job)
+                self._ends[command.name] = (client.telling(command.alike), self._end(cloud))
         return self._ends[command.name]
 
     @contextmanager
@@ -390,10 +265,15 @@ class Bench:
     def _end(cloud: Cloud) -> dict[str, list[str]]:
         assert cloud.emulated is not None
         cloud.clock.sleep(120)  # a machine that somebody launched in vain would show by now
-        made = cloud.emulated.clients("ec2", "us-east-1", "inventory").describe_instances()
-        machines = [item for group in made["Reservations"] for item in group["Instances"]]
+        clients, machines = cloud.emulated.clients, []
+        for region in (cut_commands.HERE, cut_commands.THERE):
+            made = clients("ec2", region, "inventory").describe_instances()
+            machines += [item for group in made["Reservations"] for item in group["Instances"]]
         states = sorted(item["State"]["Name"] for item in machines)
-        return {**canonical(cloud.emulated.inventory()), "machines ever": states}
+        return {
+            **canonical(take_inventory(clients, (cut_commands.HERE, cut_commands.THERE))),
+            "machines ever": states,
+        }
 
 
 class Copies:

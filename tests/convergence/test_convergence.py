@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(3000)
 def test_proof_converge(bench: Any, sweep: Callable[[Sequence[Any]], list[Any]]) -> None:
-    """`up`, `run` and `down`, cut off at each call in four ways, converge when run again."""
+    """`up`, `run` and `down` in each of their forms, cut off at each call, converge when repeated.
+
+    A case counts only where the call that was to fail did fail.
+    """
     cases = sweep(bench.cases())
     failed = bench.not_converging(cases)
     converged = len(cases) - len(failed)
     calls = len({(case.command.name, case.k) for case in cases})
-    print(f"PROOF converge calls={calls} cases={len(cases)} converged={converged}")
+    commands = len({case.command.name for case in cases})
+    modes = len({case.mode for case in cases})
+    print(
+        f"PROOF converge calls={calls} cases={len(cases)} converged={converged} "
+        f"commands={commands} modes={modes}"
+    )
     assert not failed, "\n".join(failed[:5])
+
+
+def test_a_case_that_cuts_nothing_off_does_not_converge(bench: Any) -> None:
+    """A cut that never comes proves nothing: in every mode, the case is told as failed."""
+    last = bench.cases_of("down")[-1]  # where nothing is deployed
+    cases = [dataclasses.replace(last, mode=mode, k=last.k + 1) for mode in bench.modes]
+    told = bench.not_converging(cases)
+    assert len(told) == len(cases) == 5
+    assert all("nothing was cut off" in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("mode", "attempts", "ends"),
+    [("lost", 5, pytest.raises(ConnectionClosedError)), ("repeated", 2, nullcontext())],
+    ids=["lost", "repeated"],
+)
+def test_a_lost_answer_stays_lost(bench: Any, mode: str, attempts: int, ends: Any) -> None:
+    """The SDK's retries are lost too where the mode says so; the call has its effect either way."""
+    with bench.cloud_after() as cloud:
+        client = bench.client(mode, 1)
+        buckets = client.enter(cloud).session.client("s3")
+        with ends:
+            buckets.create_bucket(Bucket="made")
+        assert (client.cut_off, client.calls) == (True, attempts)
+        assert [item["Name"] for item in buckets.list_buckets()["Buckets"]] == ["made"]

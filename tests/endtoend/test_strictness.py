@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from flyback import api
+from flyback.api.verbs import Options
+from flyback.api.wiring import local_home
 from flyback.aws.sts import Sts
-from flyback.errors import ServiceError, UserError
+from flyback.cli.main import main
+from flyback.errors import AccessDeniedError, CapacityError, ServiceError, UserError
 from flyback.infra import templates
 
 _JOB = '{"name": "small", "command": ["true"]}'
@@ -92,6 +96,15 @@ def test_a_bad_user_data_is_named(
         ("interrupt:40s", "at=40s"),
         ("interrupt:at=40", "at=40s"),
         ("expired-credentials", "at=40s"),
+        ("capacity:us-east-1x", "did you mean 'us-east-1[a-f]'"),
+        ("capacity:us-west-2a", "lies outside us-east-1"),
+        ("capacity:g4dn.xlrge", "did you mean 'g4dn.xlarge'"),
+        ("capacity:sput", "did you mean 'spot'"),
+        ("throttle:0.1,service=s33", "did you mean 's3'"),
+        ("drop:0.1,service=dynamodb", "known: cloudformation, ec2, iam,"),
+        ("error:0.1,service=s3,operation=PutObjet", "did you mean 'PutObject'"),
+        ("error:0.1,service=s3,operation=CreateFleet", "no operation of s3"),
+        ("throttle:0.1,operation=createfleet", "did you mean 'CreateFleet'"),
     ],
 )
 def test_a_fault_that_is_none_is_refused(job: Path, fault: str, sentence: str) -> None:
@@ -99,6 +112,7 @@ def test_a_fault_that_is_none_is_refused(job: Path, fault: str, sentence: str) -
     with pytest.raises(UserError, match=sentence) as caught:
         api.rehearse(job, setting=api.Setting(faults=(fault,)))
     assert caught.value.where == f"--fault {fault}"
+    assert not (local_home() / "rehearsal").exists()
 
 
 def test_an_interruption_is_acted_out(job: Path) -> None:
@@ -107,6 +121,43 @@ def test_an_interruption_is_acted_out(job: Path) -> None:
     shown = api.rehearse(job, setting=api.Setting(faults=("interrupt:at=65s",)))
     assert shown.marker.kind == "INTERRUPTED"
     assert shown.leftovers() == ()
+    assert [outcome.acted for outcome in shown.faults] == [1]
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("true", 2), ("false", 1)], ids=["the-run-is-well", "the-run-failed"]
+)
+def test_faults_that_never_acted_are_told(
+    job: Path, capfd: pytest.CaptureFixture[str], command: str, code: int
+) -> None:
+    """Each by name and with what would let it act; a good run then is no success."""
+    idle = (
+        "interrupt:at=5h",
+        "error:0.9,service=iam,operation=DeleteUser",
+        "capacity:p4d.24xlarge",
+    )
+    job.write_text(json.dumps({"name": "small", "command": [command]}))
+    asked = [f"--fault={text}" for text in idle]
+    with pytest.raises(SystemExit) as ended:
+        main(["rehearse", str(job), "--json", *asked])
+    said = capfd.readouterr()
+    told = json.loads(said.out.splitlines()[-1])["faults"]
+    assert (ended.value.code, told) == (code, [{"fault": text, "acted": 0} for text in idle])
+    assert all(f"--fault {text}" in said.err for text in idle)
+    assert "never acted" in said.err
+    assert "an earlier time" in said.err
+
+
+def test_a_fault_without_a_part_in_a_failure_is_told(job: Path) -> None:
+    """Where the rehearsal ends with an error, the faults that had no part in it are named too."""
+    said: list[str] = []
+    options = Options(cloud="rehearsal", report=lambda _, text: said.append(text))
+    faults = ("capacity:spot", "interrupt:at=1m")
+    with pytest.raises(CapacityError):
+        api.rehearse(job, options=options, setting=api.Setting(faults=faults))
+    (told,) = [text for text in said if "never acted" in text]
+    assert "--fault interrupt:at=1m:" in told
+    assert "capacity:spot" not in told
 
 
 def test_throttling_is_survived(job: Path) -> None:
@@ -118,8 +169,6 @@ def test_throttling_is_survived(job: Path) -> None:
 
 def test_what_is_not_to_be_had_is_said(job: Path) -> None:
     """Without spot capacity anywhere the rehearsal is refused, and credentials can expire."""
-    from flyback.errors import AccessDeniedError, CapacityError
-
     with pytest.raises(CapacityError):
         api.rehearse(job, setting=api.Setting(faults=("capacity:spot",)))
     with pytest.raises(AccessDeniedError, match="expired"):

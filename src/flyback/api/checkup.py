@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from flyback.api.verbs import Options
+from flyback.api.job import prepare
+from flyback.api.verbs import Options, decide
 from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.errors import FlybackError
 from flyback.launch.doctor import Finding, examine, examine_here, unreachable
+from flyback.spec.job import JobSpec
 
 __all__ = ["Finding", "doctor", "own_policy"]
 
 
-def doctor(options: Options | None = None) -> list[Finding]:
-    """Check all that a run needs; never raises for what it finds."""
+def doctor(
+    options: Options | None = None, job: str | Path | JobSpec | None = None
+) -> list[Finding]:
+    """Check all that a run needs; never raises for what it finds.
+
+    Args:
+        options: Account, region and deployment.
+        job: What shall run; None: a job with one small GPU that says nothing else.
+
+    Raises:
+        UserError: something about the job is wrong, or it fits no machine.
+    """
     chosen = options or Options()
+    prepared = None if job is None else prepare(job, engine="ec2")
     here = examine_here()
     try:
         cloud = chosen.open()
@@ -27,7 +41,8 @@ def doctor(options: Options | None = None) -> list[Finding]:
             exit_code=error.exit_code,
         )
         return [*here, failed, *unreachable("the cloud can't be reached")]
-    return [*here, *examine(cloud.session, chosen.name, cloud.clock)]
+    plan = None if prepared is None else decide(prepared, cloud.session.region)
+    return [*here, *examine(cloud.session, chosen.name, cloud.clock, plan)]
 
 
 def own_policy(options: Options | None = None) -> dict[str, Any]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import random
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flyback.api.faults import FaultRequest, parse_fault
+from flyback.api.faults import FaultOutcome, FaultRequest, never_acted, read_fault
 from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, decide, deploy, remove, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.audit.iam import Asked, Attached
 from flyback.aws.ec2 import GONE
+from flyback.errors import FlybackError, UserError
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.progress import Report
 from flyback.spec.certificate import Certificate, Leftover
@@ -65,6 +67,7 @@ class Rehearsal:
         changes: What the emulated account holds, by full inventory, that it did not before, or
             the other way round; what the certificate states as an exception is left out.
         folder: The run's files.
+        faults: What came of each fault, in the order in which they were asked for.
         asked: Every question to IAM, and its answer.
         policies: Every policy of the deployed account.
     """
@@ -79,6 +82,7 @@ class Rehearsal:
     attempts: tuple[Attempt, ...]
     changes: tuple[str, ...]
     folder: Path
+    faults: tuple[FaultOutcome, ...] = ()
     asked: tuple[Asked, ...] = ()
     policies: tuple[Attached, ...] = ()
 
@@ -96,6 +100,10 @@ class Rehearsal:
                 )
         return tuple({item.identifier: item for item in found}.values())
 
+    def idle_faults(self) -> UserError | None:
+        """What to say of faults that never acted; None where each did."""
+        return never_acted(self.faults)
+
     def summary(self) -> dict[str, Any]:
         """The one JSON document of `flyback rehearse --json`."""
         leftovers = {item.identifier: encode(item) for item in self.leftovers()}
@@ -109,6 +117,7 @@ class Rehearsal:
             "receipt_usd": self.receipt.total_usd,
             "leftovers": [leftovers[key] for key in sorted(leftovers)],
             "instances_left": self.instances_left,
+            "faults": [encode(outcome) for outcome in self.faults],
         }
 
 
@@ -129,12 +138,12 @@ def rehearse(
         ServiceError: a machine's user-data failed, or something is not emulated; it is named.
     """
     setting = setting or Setting()
-    faults = [parse_fault(text) for text in setting.faults]
     prepared = prepare(job, overrides=overrides, preset=preset, engine="ec2")
     chosen = options or Options(cloud="rehearsal")
     report = chosen.report
     region = chosen.region or DEFAULT_REGION
     decide(prepared, region)  # a job that fits no machine ends here
+    faults = [read_fault(text, region) for text in setting.faults]
     parent = local_home() / "rehearsal"
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=parent, prefix="cloud-"))
@@ -146,13 +155,15 @@ def rehearse(
             report("deploy", cloud.emulated.protection)
             _plant(cloud, prepared.job, setting, report)
             before = _inventory(cloud)
-            _arm(cloud, faults, report)
-            deploy(cloud, chosen, report)
-            chance = random.Random(f"{setting.seed}/run")  # noqa: S311  # a name, no secret
-            run = start(prepared, cloud, chosen, report, chance=chance)
-            shown = _to_the_end(run, cloud, chosen, report)
+            outcomes = _arm(cloud, faults, report)
+            with _told_of_idle(outcomes, report):
+                deploy(cloud, chosen, report)
+                chance = random.Random(f"{setting.seed}/run")  # noqa: S311  # a name, no secret
+                run = start(prepared, cloud, chosen, report, chance=chance)
+                shown = _to_the_end(run, cloud, chosen, report)
             cloud.emulated.faults.clear()
-            return dataclasses.replace(shown, changes=_changes(before, _inventory(cloud)))
+            changes = _changes(before, _inventory(cloud))
+            return dataclasses.replace(shown, changes=changes, faults=outcomes())
         finally:
             if cloud.emulated is not None:
                 cloud.emulated.stop()
@@ -170,14 +181,32 @@ def _plant(cloud: Cloud, job: JobSpec, setting: Setting, report: Report) -> None
     plant(cloud.emulated, job.secrets.values(), setting.seed)
 
 
-def _arm(cloud: Cloud, faults: Sequence[FaultRequest], report: Report) -> None:
-    """Let go wrong what the user asked for."""
+def _arm(
+    cloud: Cloud, faults: Sequence[FaultRequest], report: Report
+) -> Callable[[], tuple[FaultOutcome, ...]]:
+    """Let go wrong what the user asked for; what came of it can be asked at any time."""
     from flyback.rehearsal.strict import arm
 
     assert cloud.emulated is not None, "a rehearsal holds its cloud"  # noqa: S101  # ours
+    armed = []
     for fault in faults:
         report("deploy", f"fault: {fault}")
-        arm(cloud.emulated, fault.kind, dataclasses.asdict(fault))
+        armed.append((fault.text, arm(cloud.emulated, fault.kind, dataclasses.asdict(fault))))
+    return lambda: tuple(FaultOutcome(fault=text, acted=acted()) for text, acted in armed)
+
+
+@contextlib.contextmanager
+def _told_of_idle(
+    outcomes: Callable[[], tuple[FaultOutcome, ...]], report: Report
+) -> Iterator[None]:
+    """Where a rehearsal ends with an error, say too which of its faults had no part in it."""
+    try:
+        yield
+    except FlybackError:
+        idle = never_acted(outcomes())
+        if idle is not None:
+            report("deploy", str(idle))
+        raise
 
 
 def _to_the_end(run: Run, cloud: Cloud, options: Options, report: Report) -> Rehearsal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,11 +18,15 @@ __all__ = ["command"]
 
 
 @click.command("doctor")
+@click.argument("job", type=click.Path(path_type=Path), required=False)
 @account_flags
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--policy", is_flag=True, help="Print the IAM policy that you need, and no more.")
-def command(*, as_json: bool, policy: bool, **flags: Any) -> None:
+def command(*, job: Path | None, as_json: bool, policy: bool, **flags: Any) -> None:
     """Check what a run needs: credentials, region, quotas, deployment, image, clock, tools.
+
+    Quotas are told for each market. The market that JOB asks first decides; without JOB it is
+    spot, for one g4dn.xlarge.
 
     Each line passes, fails with its remedy, or says why it could not be checked. The exit code is 0
     where nothing failed, 4 where the account must mend it, 2 where you can.
@@ -33,7 +38,7 @@ def command(*, as_json: bool, policy: bool, **flags: Any) -> None:
         return
     from flyback.results.standing import findings_view
 
-    findings = api.doctor(chosen_options(flags))
+    findings = api.doctor(chosen_options(flags), job)
     if as_json:
         document([encode(item) for item in findings])
     else:

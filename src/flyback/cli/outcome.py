@@ -6,7 +6,7 @@ from typing import Any
 
 from flyback import api
 from flyback.cli.screen import announce, document, show
-from flyback.errors import InterruptedRunError, JobFailedError, LeftoversError
+from flyback.errors import FlybackError, InterruptedRunError, JobFailedError, LeftoversError
 from flyback.spec.certificate import Certificate
 from flyback.spec.codec import encode
 from flyback.spec.event import Marker
@@ -14,7 +14,7 @@ from flyback.spec.job import JobSpec
 from flyback.spec.launch import Attempt
 from flyback.spec.result import Result
 
-__all__ = ["all_cells", "certify", "conclude", "show_run", "summary"]
+__all__ = ["all_cells", "certify", "conclude", "conclude_rehearsal", "show_run", "summary"]
 
 
 def summary(run: api.Run) -> dict[str, Any]:
@@ -88,6 +88,24 @@ def conclude(marker: Marker, *certificates: Certificate | None) -> None:
     if marker.kind == "INTERRUPTED":
         raise InterruptedRunError("the run was interrupted", where=marker.run_id)
     certify(*certificates)
+
+
+def conclude_rehearsal(shown: api.Rehearsal) -> None:
+    """As `conclude`; and a rehearsal in which a fault never acted is no success.
+
+    Raises:
+        FlybackError: as `conclude`.
+        UserError: a fault never acted.
+    """
+    idle = shown.idle_faults()
+    try:
+        conclude(shown.marker, shown.run_certificate, shown.certificate)
+    except FlybackError:
+        if idle is not None:
+            announce(str(idle))
+        raise
+    if idle is not None:
+        raise idle
 
 
 def certify(*certificates: Certificate | None, kept: frozenset[str] = frozenset()) -> None:

@@ -8,7 +8,7 @@ import click
 
 from flyback import api
 from flyback.cli.options import chosen_options, job_flags, preset_of
-from flyback.cli.outcome import conclude
+from flyback.cli.outcome import conclude_rehearsal
 from flyback.cli.screen import announce, document, show
 
 __all__ = ["command"]
@@ -69,4 +69,4 @@ def command(  # click hands over each flag by name
             show(tries)
         show(receipt_view(shown.receipt), certificate_view(shown.certificate))
         announce(f"files: {shown.folder}")
-    conclude(shown.marker, shown.run_certificate, shown.certificate)
+    conclude_rehearsal(shown)

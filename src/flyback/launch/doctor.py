@@ -8,27 +8,40 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from flyback.aws.ec2 import Instance
 from flyback.aws.session import Session
-from flyback.errors import AccessDeniedError, FlybackError, NotFoundError
+from flyback.errors import AccessDeniedError, FlybackError, ImageError, QuotaError
 from flyback.launch.deployment import READY, stack_name
 from flyback.launch.ec2 import AMI_PARAMETER
+from flyback.launch.preflight import (
+    allowed_in,
+    arithmetic,
+    ask_for_more,
+    usable_image,
+    vcpus_in_use,
+)
+from flyback.launch.tries import markets_of
+from flyback.plan.catalogue import load_catalogue
+from flyback.plan.quotas import Use, quota_of
 from flyback.spec.clock import Clock
+from flyback.spec.job import SpotPolicy
+from flyback.spec.plan import Plan
 
 __all__ = ["Finding", "examine", "examine_here", "unreachable"]
 
 Outcome = Literal["pass", "fail", "could not check"]
 
 _SKEW_S = 240.0  # AWS refuses signatures that are five minutes off (IAM user guide, SigV4)
-# Codes of EC2's vCPU quotas (Service Quotas console; aws_facts, "Templates and services").
-_QUOTAS = {
-    "L-3819A6DF": "G and VT spot",
-    "L-DB2E81BA": "G and VT on-demand",
+_LEAST = "g4dn.xlarge"  # the smallest machine with a GPU
+_MARKETS = ("spot", "on-demand")
+_SWITCH = {
+    "spot": "leave spot.attempts above 0",
+    "on-demand": "spot.attempts=0 spot.then=on-demand",
 }
-_LEAST_VCPUS = 4  # the smallest GPU machine, g4dn.xlarge
 _TOOLS = {
     "git": "install git; without it `.gitignore` is not heeded when a workdir is packed",
     "aws": "optional: the AWS CLI, for the commands that certificates name",
@@ -61,6 +74,7 @@ class _Account:
     session: Session
     name: str
     clock: Clock
+    plan: Plan | None
 
 
 Question = Callable[[_Account], Finding]
@@ -80,9 +94,16 @@ def examine_here() -> list[Finding]:
     return found
 
 
-def examine(session: Session, name: str, clock: Clock) -> list[Finding]:
-    """What the account has; without credentials nothing else can be asked."""
-    account = _Account(session, name, clock)
+def examine(session: Session, name: str, clock: Clock, plan: Plan | None = None) -> list[Finding]:
+    """What the account has; without credentials nothing else can be asked.
+
+    Args:
+        session: The account.
+        name: The deployment's.
+        clock: This machine's.
+        plan: What shall run; None: the smallest machine with a GPU, by the default spot policy.
+    """
+    account = _Account(session, name, clock, plan)
     first = _ask("credentials", _credentials, account)
     if first.outcome != "pass":
         return [first, *unreachable("no credentials", tuple(_QUESTIONS))]
@@ -111,8 +132,6 @@ def _credentials(account: _Account) -> Finding:
 
 
 def _region(account: _Account) -> Finding:
-    from flyback.plan.catalogue import load_catalogue
-
     region = account.session.region
     known = load_catalogue().regions
     if region in known:
@@ -139,11 +158,9 @@ def _role(account: _Account) -> Finding:
 
 def _image(account: _Account) -> Finding:
     try:
-        image_id = account.session.parameters.get(AMI_PARAMETER)
-    except NotFoundError:
-        remedy = "choose a region that has the Deep Learning Base AMI"
-        return _failed("image", f"no parameter {AMI_PARAMETER}", remedy, 4)
-    image = account.session.ec2.image(image_id)
+        image = usable_image(account.session, AMI_PARAMETER)
+    except ImageError as error:
+        return _failed("image", error.what, error.remedy, error.exit_code)
     return _passed("image", f"{image.image_id}, {image.root_gib} GiB")
 
 
@@ -160,14 +177,67 @@ def _stack(account: _Account) -> Finding:
 
 
 def _quotas(account: _Account) -> Finding:
-    limits: Mapping[str, int] = {
-        label: account.session.quotas.value(code) for code, label in _QUOTAS.items()
-    }
-    told = ", ".join(f"{label} {value:g} vCPUs" for label, value in limits.items())
-    if max(limits.values()) >= _LEAST_VCPUS:
+    """Told market by market; the one that a launch asks first decides, as it does there."""
+    first = _markets(account)[0]
+    running = account.session.ec2.running()
+    found = {market: _room(account, market, running) for market in _MARKETS}
+    told = "; ".join(f"{market}: {room.told}" for market, room in found.items())
+    if found[first].fits:
         return _passed("quotas", told)
-    remedy = "aws service-quotas request-service-quota-increase --service-code ec2 --quota-code "
-    return _failed("quotas", told, f"{remedy}{next(iter(_QUOTAS))} --desired-value 8", 4)
+    each = {use.quota.code: use for use in reversed(found[first].uses)}.values()
+    remedies = [ask_for_more(account.session, use) for use in each]
+    remedies += [
+        f"or use {market} instead: {_SWITCH[market]}"
+        for market, room in found.items()
+        if market != first and room.fits
+    ]
+    return _failed("quotas", told, "\n".join(remedies), QuotaError.exit_code)
+
+
+def _markets(account: _Account) -> list[str]:
+    """What a launch asks, in order: of the job, or of one that says nothing about it."""
+    if account.plan is not None:
+        return markets_of(account.plan) or [account.plan.market]
+    return ["spot"] if SpotPolicy().attempts else ["on-demand"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Room:
+    """What the quotas leave in one market.
+
+    Args:
+        fits: Whether there is room for a machine.
+        told: Why, in numbers.
+        uses: The quotas that stand in the way.
+    """
+
+    fits: bool
+    told: str
+    uses: tuple[Use, ...]
+
+
+def _room(account: _Account, market: str, running: Sequence[Instance]) -> _Room:
+    if account.plan is None:
+        return _least_room(account, market, running)
+    allowed = allowed_in(account.session, account.plan, market, running)
+    types = ", ".join(item.instance_type for item in allowed.plan.candidates)
+    fitting = [f"room for {types}"] if types else []
+    reasons = dict.fromkeys(arithmetic(use) for use in allowed.uses)
+    return _Room(fits=bool(types), told="; ".join([*fitting, *reasons]), uses=allowed.uses)
+
+
+def _least_room(account: _Account, market: str, running: Sequence[Instance]) -> _Room:
+    """Room for the smallest machine with a GPU."""
+    quota = quota_of(_LEAST, market)
+    assert quota is not None, "the catalogue's smallest GPU machine has one"  # noqa: S101  # ours
+    use = Use(
+        quota=quota,
+        allowed=account.session.quotas.value(quota.code),
+        used=vcpus_in_use(running, quota),
+        asked=load_catalogue().types[_LEAST].vcpus,
+        instance_type=_LEAST,
+    )
+    return _Room(fits=use.fits, told=arithmetic(use), uses=() if use.fits else (use,))
 
 
 _UP = "run `flyback up`"

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flyback.aws.ec2 import Instance
+from flyback.aws.ec2 import Image, Instance
 from flyback.aws.session import Session
 from flyback.errors import (
     AccountSetupError,
@@ -32,11 +32,18 @@ from flyback.spec.plan import Candidate, Plan
 __all__ = [
     "Allowed",
     "allowed_by_quota",
+    "allowed_in",
+    "arithmetic",
+    "ask_for_more",
     "check_spot_role",
     "explained",
     "inspect_site",
+    "usable_image",
+    "vcpus_in_use",
     "warn_of_private_network",
 ]
+
+_BECOMES_AVAILABLE = ("pending", "transient")  # states of an image (EC2 API: Image)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +68,25 @@ def inspect_site(session: Session, deployment: Deployment, parameter: str) -> Si
         ImageError: there is no such image, or it can't be launched.
         NetworkError: a subnet is gone, or none has an address left.
     """
+    image = usable_image(session, parameter)
+    subnets = session.ec2.subnets(deployment.subnets)
+    free = tuple(subnet for subnet in subnets if subnet.free_addresses > 0)
+    if not free:
+        named = ", ".join(subnet.subnet_id for subnet in subnets)
+        raise NetworkError(
+            f"no subnet of the deployment has a free address ({named})",
+            where=f"region {session.region}",
+            remedy="free addresses in them, or deploy with larger ones",
+        )
+    return Site(deployment=deployment, subnets=free, image=image)
+
+
+def usable_image(session: Session, parameter: str) -> Image:
+    """The machine image that a public parameter names now.
+
+    Raises:
+        ImageError: there is no such image, or it can't be launched.
+    """
     where = f"region {session.region}"
     try:
         image = session.ec2.image(session.parameters.get(parameter))
@@ -74,18 +100,11 @@ def inspect_site(session: Session, deployment: Deployment, parameter: str) -> Si
         raise ImageError(
             f"the machine image {image.image_id} is {image.state}",
             where=where,
-            remedy="launch again when it is available",
+            remedy="launch again when it is available"
+            if image.state in _BECOMES_AVAILABLE
+            else f"the parameter {parameter} must name an image that is available",
         )
-    subnets = session.ec2.subnets(deployment.subnets)
-    free = tuple(subnet for subnet in subnets if subnet.free_addresses > 0)
-    if not free:
-        named = ", ".join(subnet.subnet_id for subnet in subnets)
-        raise NetworkError(
-            f"no subnet of the deployment has a free address ({named})",
-            where=where,
-            remedy="free addresses in them, or deploy with larger ones",
-        )
-    return Site(deployment=deployment, subnets=free, image=image)
+    return image
 
 
 def warn_of_private_network(deployment: Deployment, plan: Plan, report: Report) -> None:
@@ -131,7 +150,7 @@ def allowed_by_quota(
     """
     try:
         running = session.ec2.running()
-        found = {market: _allowed(session, plan, market, running) for market in set(markets)}
+        found = {market: allowed_in(session, plan, market, running) for market in set(markets)}
     except CredentialsError:
         raise
     except RefusedError as error:
@@ -169,16 +188,17 @@ def explained(session: Session, plan: Plan, market: str, refusal: RefusedError) 
 def _quota_error(session: Session, uses: Sequence[Use], other_way: str) -> QuotaError:
     """What a person must know: exact numbers, the command that asks for more, open requests."""
     each = {use.quota.code: use for use in reversed(uses)}.values()
-    remedies = [_ask_for_more(session, use) for use in each]
+    remedies = [ask_for_more(session, use) for use in each]
     remedies += [other_way] if other_way else []
     return QuotaError(
-        "; ".join(dict.fromkeys(_arithmetic(use) for use in uses)),
+        "; ".join(dict.fromkeys(arithmetic(use) for use in uses)),
         where=f"vCPU quota, region {session.region}",
         remedy="\n    ".join(remedies),
     )
 
 
-def _allowed(session: Session, plan: Plan, market: str, running: Sequence[Instance]) -> Allowed:
+def allowed_in(session: Session, plan: Plan, market: str, running: Sequence[Instance]) -> Allowed:
+    """What the account's vCPU quotas leave of a plan in one market, beside what runs."""
     values: dict[str, int] = {}
     fitting: list[Candidate] = []
     uses: list[Use] = []
@@ -193,7 +213,7 @@ def _allowed(session: Session, plan: Plan, market: str, running: Sequence[Instan
         use = Use(
             quota=quota,
             allowed=values[quota.code],
-            used=_vcpus_in_use(running, quota),
+            used=vcpus_in_use(running, quota),
             asked=candidate.vcpus,
             instance_type=candidate.instance_type,
         )
@@ -205,7 +225,7 @@ def _allowed(session: Session, plan: Plan, market: str, running: Sequence[Instan
             Refusal(
                 kind=QuotaError.kind,
                 code="",
-                message=_arithmetic(use),
+                message=arithmetic(use),
                 instance_type=candidate.instance_type,
             )
         )
@@ -213,7 +233,8 @@ def _allowed(session: Session, plan: Plan, market: str, running: Sequence[Instan
     return Allowed(plan=kept, left_out=tuple(left_out), uses=tuple(uses))
 
 
-def _vcpus_in_use(running: Sequence[Instance], quota: Quota) -> int:
+def vcpus_in_use(running: Sequence[Instance], quota: Quota) -> int:
+    """How much of a quota machines that run take."""
     types = load_catalogue().types
     return sum(
         types[item.instance_type].vcpus if item.instance_type in types else item.vcpus
@@ -222,7 +243,8 @@ def _vcpus_in_use(running: Sequence[Instance], quota: Quota) -> int:
     )
 
 
-def _arithmetic(use: Use) -> str:
+def arithmetic(use: Use) -> str:
+    """Why a machine fits its quota or does not, in numbers."""
     quota = use.quota
     return (
         f"{use.instance_type} needs {use.asked} vCPUs, and {quota.name} ({quota.code}) allows "
@@ -230,7 +252,8 @@ def _arithmetic(use: Use) -> str:
     )
 
 
-def _ask_for_more(session: Session, use: Use) -> str:
+def ask_for_more(session: Session, use: Use) -> str:
+    """The command that asks for a higher quota, or how an open request stands."""
     try:
         request = session.quotas.open_request(use.quota.code)
     except RefusedError:
@@ -248,7 +271,7 @@ def _other_way(
 ) -> str:
     """Whether the quotas of the on-demand market would do."""
     try:
-        other = other or _allowed(session, plan, "on-demand", running)
+        other = other or allowed_in(session, plan, "on-demand", running)
     except RefusedError:
         return ""
     fitting = [candidate.instance_type for candidate in other.plan.candidates]

@@ -6,17 +6,17 @@ On AWS a machine whose user-data fails idles until its lease ends. A rehearsal s
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyback.errors import ServiceError
 from flyback.rehearsal.cloud import RehearsalCloud
-from flyback.rehearsal.middleware.faults import Fault
+from flyback.rehearsal.market.reclaims import NOTICE_S
+from flyback.rehearsal.middleware.faults import Armed, Fault
 from flyback.spec.clock import Clock
 
-__all__ = ["InterruptingHost", "StrictClock", "arm"]
+__all__ = ["StrictClock", "arm"]
 
-_NOTICE_S = 120.0  # EC2 user guide: the notice comes two minutes before the machine is taken
 _TAIL_LINES = 5
 
 _RATED: Mapping[str, Mapping[str, Any]] = {
@@ -63,71 +63,65 @@ class StrictClock:
         self._clock.signalled(process)
 
 
-class InterruptingHost:
-    """Takes each machine back some time after its launch, with the usual notice.
-
-    Args:
-        cloud: The cloud.
-        after: Simulated seconds from launch to notice.
-    """
-
-    def __init__(self, cloud: RehearsalCloud, after: float) -> None:
-        self._cloud = cloud
-        self._after = after
-        self._host: Any = cloud.machines.host
-
-    def boot(self, instance_id: str, region: str) -> None:
-        self._host.boot(instance_id, region)
-        self._cloud.clock.call_after(self._after, lambda: self._notice(instance_id))
-
-    def halt(self, instance_id: str) -> None:
-        self._host.halt(instance_id)
-
-    def reboot(self, instance_id: str) -> None:
-        """As any other."""
-        self._host.reboot(instance_id)
-
-    def _notice(self, instance_id: str) -> None:
-        clock = self._cloud.clock
-        self._host.notice(instance_id, "terminate", clock.now() + _NOTICE_S)
-        clock.call_after(_NOTICE_S, lambda: self._cloud.machines.reclaim(instance_id))
-
-
-def arm(cloud: RehearsalCloud, kind: str, wanted: Mapping[str, Any]) -> None:
+def arm(cloud: RehearsalCloud, kind: str, wanted: Mapping[str, Any]) -> Callable[[], int]:
     """Let something go wrong.
 
     Args:
         cloud: Where.
         kind: `throttle`, `error`, `drop`, `capacity`, `expired-credentials` or `interrupt`.
         wanted: `rate`, `pool`, `at` (s) and `only`, as the kind needs them.
+
+    Returns:
+        How often it has acted so far: requests that failed, machines that were taken.
     """
     if kind == "capacity":
-        _refuse(cloud, str(wanted["pool"]))
-    elif kind == "interrupt":
-        cloud.machines.host = InterruptingHost(cloud, wanted["at"])
-    elif kind == "expired-credentials":
-        expired = Fault(
-            service="*",
-            operation="*",
-            via="",
-            principal=cloud.client.principal,
-            code="ExpiredToken",
-            message="The security token included in the request is expired",
-            status=400,
-        )
-        cloud.clock.call_after(wanted["at"], lambda: cloud.faults.add(expired))
-    else:
-        fields = {"service": "*", "operation": "*", **_RATED[kind], **wanted["only"]}
-        cloud.faults.add(Fault(via="", rate=wanted["rate"], **fields))
+        return _refuse(cloud, str(wanted["pool"]))
+    if kind == "interrupt":
+        return _interrupt(cloud, wanted["at"])
+    if kind == "expired-credentials":
+        return _expire(cloud, wanted["at"])
+    fields = {"service": "*", "operation": "*", **_RATED[kind], **wanted["only"]}
+    (armed,) = cloud.faults.add(Fault(via="", rate=wanted["rate"], **fields))
+    return lambda: armed.acted
 
 
-def _refuse(cloud: RehearsalCloud, pool: str) -> None:
+def _refuse(cloud: RehearsalCloud, pool: str) -> Callable[[], int]:
     if pool in ("spot", "on-demand"):
-        cloud.capacity.refuse(market=pool)
-    elif "." in pool:
-        cloud.capacity.refuse(instance_type=pool)
+        part = {"market": pool}
     else:
-        cloud.capacity.refuse(zone=pool)
+        part = {"instance_type": pool} if "." in pool else {"zone": pool}
+    cloud.capacity.refuse(**part)
+    return lambda: cloud.capacity.acted(**part)
+
+
+def _interrupt(cloud: RehearsalCloud, after: float) -> Callable[[], int]:
+    """Take each spot machine back so many seconds after its launch, told two minutes before."""
+    taken: set[str] = set()
+    launched = cloud.machines.launched
+
+    def watch(instance: Any) -> None:
+        launched(instance)
+        if getattr(instance, "lifecycle", None) == "spot":
+            at = cloud.clock.now() + after + NOTICE_S
+            cloud.reclaims.take(instance, at, lambda: taken.add(instance.id))
+
+    cloud.machines.launched = watch
+    return lambda: len(taken)
+
+
+def _expire(cloud: RehearsalCloud, after: float) -> Callable[[], int]:
+    expired = Fault(
+        service="*",
+        operation="*",
+        via="",
+        principal=cloud.client.principal,
+        code="ExpiredToken",
+        message="The security token included in the request is expired",
+        status=400,
+    )
+    armed: list[Armed] = []
+    cloud.clock.call_after(after, lambda: armed.extend(cloud.faults.add(expired)))
+    return lambda: sum(item.acted for item in armed)
 
 
 def _complaint(record: Mapping[str, Any]) -> str:

@@ -15,17 +15,72 @@ STACKS = {  # name → parameters of core.yaml; between them, every resource of 
     "flyback-core": {"Name": "flyback"},
     "closed-core": {"Name": "closed", "Private": "true"},
 }
+# What identifies an element of a list of documents, by the list's name; no field: its place.
+IDENTITY: dict[str, tuple[str, ...]] = {
+    "Associations": ("RouteTableAssociationId",),
+    "Attachments": ("VpcId",),
+    "BlockDeviceMappings": ("DeviceName",),
+    "CidrBlockAssociationSet": ("CidrBlock",),
+    "DnsEntries": ("DnsName",),
+    "Groups": ("GroupId",),
+    "IpPermissions": ("IpProtocol", "FromPort", "ToPort"),
+    "IpPermissionsEgress": ("IpProtocol", "FromPort", "ToPort"),
+    "IpRanges": ("CidrIp",),
+    "Lifecycle": ("ID",),
+    "NetworkInterfaces": ("DeviceIndex",),
+    "Routes": ("DestinationCidrBlock", "DestinationPrefixListId"),
+    "Rules": (),  # of a bucket's encryption or ownership: there is one
+    "Statement": ("Sid", "Effect"),
+    "TagSpecifications": ("ResourceType",),
+    "UserIdGroupPairs": ("GroupId",),
+    "imageTagMutabilityExclusionFilters": ("filter",),
+    "rules": ("rulePriority",),  # of a registry's lifecycle
+}
 PRESENT, ABSENT = "(present)", "(absent)"
 Difference = tuple[str, Any, Any]
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value with its path; a list is one value, and so is what is empty."""
+    """Every value with its path; an element of a list stands under what identifies it."""
+    if isinstance(value, list):
+        value = keyed(value, path.rpartition(".")[2]) or value
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from leaves(item, f"{path}.{key}" if path else str(key))
     else:
         yield path, value
+
+
+def keyed(items: list[Any], name: str) -> dict[str, Any]:
+    """The elements of a list by what identifies them; the second of the same ends with `#2`.
+
+    Raises:
+        LookupError: nobody has said what identifies an element of this list.
+    """
+    found: dict[str, Any] = {}
+    for place, item in enumerate(items):
+        key = plain = identity(item, name, place)
+        number = 1
+        while key in found:
+            number += 1
+            key = f"{plain}#{number}"
+        found[key] = item
+    return found
+
+
+def identity(item: Any, name: str, place: int) -> str:
+    """What identifies an element: the value itself, or fields of a document."""
+    if not isinstance(item, Mapping):
+        return str(item)
+    if name not in IDENTITY:
+        raise LookupError(f"say in IDENTITY what identifies an element of {name}: {item}")
+    fields = IDENTITY[name]
+    if not fields:
+        return str(place)
+    known = [str(item[field]) for field in fields if field in item]
+    if not known:
+        raise LookupError(f"an element of {name} has none of {fields}: {item}")
+    return "/".join(known)
 
 
 def differences(ours: Any, theirs: Any) -> Iterator[Difference]:
@@ -109,6 +164,32 @@ def test_the_list_is_held_to_what_is_found() -> None:
         "no longer so: Vpc.*",
     ]
     assert judge([], []) == []
+
+
+def test_a_difference_inside_a_list_is_found() -> None:
+    """Documents are compared by what identifies them, in any order; values by themselves."""
+    local = {"DestinationCidrBlock": "10.1.0.0/16", "GatewayId": "local"}
+    out = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw"}
+    service = {"DestinationPrefixListId": "pl", "GatewayId": "vpce"}
+    here = {"Routes": [out, service, local], "Action": ["a", "b", "b"], "Rules": [{"x": 1}]}
+    there = {
+        "Routes": [local, {**out, "GatewayId": "nat"}],
+        "Action": ["b", "c"],
+        "Rules": [{"x": 2}],
+    }
+    assert list(differences(here, there)) == [
+        ("Action.a", "a", ABSENT),
+        ("Action.b#2", "b", ABSENT),
+        ("Action.c", ABSENT, "c"),
+        ("Routes.0.0.0.0/0.GatewayId", "igw", "nat"),
+        ("Routes.pl.DestinationPrefixListId", "pl", ABSENT),
+        ("Routes.pl.GatewayId", "vpce", ABSENT),
+        ("Rules.0.x", 1, 2),
+    ]
+    with pytest.raises(LookupError, match="say in IDENTITY"):
+        list(leaves({"Unheard": [{"x": 1}]}))
+    with pytest.raises(LookupError, match="has none of"):
+        list(leaves({"Routes": [{"x": 1}]}))
 
 
 def test_differences_are_found_leaf_by_leaf() -> None:

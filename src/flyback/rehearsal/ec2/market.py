@@ -7,6 +7,7 @@ or a user said otherwise, and nothing has a price.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import Protocol
 
 from flyback.rehearsal.call import AwsError
@@ -101,6 +102,7 @@ class Capacity:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._refused: dict[tuple[str, str, str], str] = {}
+        self._acted: Counter[tuple[str, str, str]] = Counter()
 
     def refuse(
         self,
@@ -118,13 +120,29 @@ class Capacity:
         with self._lock:
             self._refused.pop((instance_type, zone, market), None)
 
-    def offer(self, instance_type: str, zone: str, market: str) -> str | None:
-        asked = (instance_type, zone, market)
+    def acted(self, instance_type: str = "*", zone: str = "*", market: str = "*") -> int:
+        """How often somebody who wanted a machine met this refusal."""
         with self._lock:
-            for pool, code in self._refused.items():
-                if all(part in ("*", want) for part, want in zip(pool, asked, strict=True)):
-                    return code
-        return None
+            return self._acted[instance_type, zone, market]
+
+    def offer(self, instance_type: str, zone: str, market: str) -> str | None:
+        met = self._met(instance_type, zone, market)
+        with self._lock:
+            self._acted.update(met.keys())
+        return next(iter(met.values()), None)
+
+    def refuses(self, instance_type: str, zone: str, market: str) -> bool:
+        """Whether a pool is refused, asked by somebody who does not want a machine of it now."""
+        return bool(self._met(instance_type, zone, market))
+
+    def _met(self, *asked: str) -> dict[tuple[str, str, str], str]:
+        """The refusals that concern a pool, oldest first."""
+        with self._lock:
+            return {
+                pool: code
+                for pool, code in self._refused.items()
+                if all(part in ("*", want) for part, want in zip(pool, asked, strict=True))
+            }
 
     def price(self, instance_type: str, zone: str, market: str) -> float | None:
         del instance_type, zone, market  # no price list: the first override is as good as any

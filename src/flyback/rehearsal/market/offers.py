@@ -76,7 +76,7 @@ class SpotMarket:
         return None if offer is None else offer.on_demand_usd_hour
 
     def depth(self, instance_type: str, zone: str, market: str) -> float:
-        if self._capacity.offer(instance_type, zone, market) is not None:
+        if self._capacity.refuses(instance_type, zone, market):
             # EC2 does not foresee its own refusals, so neither does its ordering
             return 1.0
         return self._stock(instance_type, zone, market, self._now())

@@ -90,8 +90,14 @@ class Reclaims:
         hours = -math.log(share(self._seed, "interruption", self._count)) / rate
         self.take(instance, self._schedule.now() + max(hours * HOUR_S, NOTICE_S))
 
-    def take(self, instance: Any, at: float) -> None:
-        """Take a machine back at a simulated time, with notice before."""
+    def take(self, instance: Any, at: float, acted: Callable[[], object] = lambda: None) -> None:
+        """Take a machine back at a simulated time, with notice before.
+
+        Args:
+            instance: moto's instance.
+            at: Seconds since the epoch.
+            acted: Called when it is told, and when it is taken.
+        """
 
         def is_there() -> bool:
             return instance.state in ("pending", "running")
@@ -99,10 +105,12 @@ class Reclaims:
         def warn() -> None:
             notice = getattr(self._machines.host, "notice", None)
             if notice is not None and instance.state == "running":
+                acted()
                 notice(instance.id, "terminate", at)
 
         def end() -> None:
             if is_there():
+                acted()
                 self._machines.reclaim(instance.id)
 
         self._schedule.call_at(at - NOTICE_S, warn)

@@ -10,7 +10,7 @@ from typing import Any
 
 from flyback.rehearsal.call import AwsError, Call, Response
 
-__all__ = ["DroppedError", "Fault", "Faults", "Hit"]
+__all__ = ["Armed", "DroppedError", "Fault", "Faults", "Hit"]
 
 
 class DroppedError(ConnectionError):
@@ -76,10 +76,18 @@ class Hit:
     error: str
 
 
-@dataclass
-class _Armed:
+@dataclass(eq=False)
+class Armed:
+    """A fault and what came of it; once disarmed, it counts no more.
+
+    Attributes:
+        seen: Requests that match it.
+        acted: Of those, the ones that it failed.
+    """
+
     fault: Fault
     seen: int = 0
+    acted: int = 0
 
 
 class Faults:
@@ -92,13 +100,15 @@ class Faults:
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)  # noqa: S311  # a rehearsal repeats itself
         self._lock = threading.Lock()
-        self._armed: list[_Armed] = []
+        self._armed: list[Armed] = []
         self._hits: list[Hit] = []
 
-    def add(self, *faults: Fault) -> None:
+    def add(self, *faults: Fault) -> tuple[Armed, ...]:
         """Arm faults; each counts requests from now on."""
+        armed = tuple(Armed(fault) for fault in faults)
         with self._lock:
-            self._armed += [_Armed(fault) for fault in faults]
+            self._armed += armed
+        return armed
 
     def clear(self) -> None:
         """Disarm all faults; the hits stay on record."""
@@ -134,10 +144,11 @@ class Faults:
                 armed.seen += 1
                 counted = not armed.fault.calls or armed.seen in armed.fault.calls
                 if counted and self._random.random() < armed.fault.rate:
-                    due.append(armed.fault)
+                    due.append(armed)
             if due:
-                first = min(due, key=lambda fault: fault.late)
-                error = "drop" if first.drop else first.code
+                first = min(due, key=lambda armed: armed.fault.late)
+                first.acted += 1
+                error = "drop" if first.fault.drop else first.fault.code
                 self._hits.append(
                     Hit(
                         call=call.number,
@@ -146,7 +157,7 @@ class Faults:
                         error=error,
                     )
                 )
-        return due
+        return [armed.fault for armed in due]
 
     def serve(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Add the faults of a request to `/_flyback/faults`, whose fields are `Fault`'s.

@@ -1,0 +1,26 @@
+"""What flyback may call: service by service, every operation that botocore's models name."""
+
+from __future__ import annotations
+
+from flyback.aws.session import model_loader
+
+__all__ = ["SERVICES", "operations"]
+
+SERVICES = (
+    "cloudformation",
+    "ec2",
+    "iam",
+    "logs",
+    "resourcegroupstaggingapi",
+    "s3",
+    "secretsmanager",
+    "service-quotas",
+    "ssm",
+    "sts",
+)
+"""Services that flyback calls, as botocore names them."""
+
+
+def operations(service: str) -> tuple[str, ...]:
+    """The operations of one of `SERVICES`, as its API names them."""
+    return tuple(sorted(model_loader().load_service_model(service, "service-2")["operations"]))
