@@ -141,6 +141,7 @@ COMMANDS = (
     Command("run-on-demand", "run on demand", ("up", "no spot")),
     Command("run-there", "run there", ("up", "up there", "nothing here")),
     Command("down", "down", ("up", "launch")),
-    # its certificate asks for two minutes whether the kept buckets are gone, 25 times the same
-    Command("down-keep-data", "down --keep-data", ("up", "store", "launch"), alike=3),
+    # of a run that is over: one that goes on would leave more, the later it is ended; and the
+    # certificate asks for two minutes whether the kept buckets are gone, 25 times the same
+    Command("down-keep-data", "down --keep-data", ("up", "store", "run"), alike=3),
 )
