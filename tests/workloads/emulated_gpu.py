@@ -38,6 +38,7 @@ class EmulatedDriver:
         shared_bytes_max: Most dynamic shared memory of a block.
         backwards: Blocks and threads run last first.
         dead: Nothing that is queued is ever done.
+        free_bytes: What it says of its memory.
     """
 
     version = "emulated"
@@ -49,12 +50,14 @@ class EmulatedDriver:
         shared_bytes_max: int = 1 << 16,
         backwards: bool = False,
         dead: bool = False,
+        free_bytes: int = 1 << 30,
     ) -> None:
         self.shared_bytes_max = shared_bytes_max
         self.played: list[tuple[str, ...]] = []
         self._folder = folder
         self._backwards = backwards
         self._dead = dead
+        self._free_bytes = free_bytes
         self._work: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -62,6 +65,10 @@ class EmulatedDriver:
     def describe(self) -> Mapping[str, Any]:
         """As the record shows it."""
         return {"kind": "cuda", "name": "emulated"}
+
+    def free_bytes(self) -> int:
+        """As it was opened with."""
+        return self._free_bytes
 
     def pinned(self, size: int) -> _Memory:
         """Memory that both sides see; zero, as the real driver gives it."""

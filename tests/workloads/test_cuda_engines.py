@@ -1,36 +1,22 @@
-"""Engines for a CUDA device, on an emulated one: which is chosen, what it computes, how it fails."""
+"""Engines for a CUDA device, on an emulated one: what they compute, and how they fail."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from flyback.errors import FlybackError, MissingExtraError, UserError
-from flyback.workloads.device import SkippedError
-from flyback.workloads.parameters import ParameterError
-from flyback.workloads.spectral import engines
+from flyback.errors import UserError
 from flyback.workloads.spectral.cuda import transform as device_transform
-from flyback.workloads.spectral.cuda.driver import explained
 from flyback.workloads.spectral.cuda.recipes import RECIPES
 from flyback.workloads.spectral.cuda.transform import DeviceTransform
-from flyback.workloads.spectral.declaration import SpectralParameters
 from flyback.workloads.spectral.framing import frames_of
-from tests.workloads.emulated_gpu import EmulatedDriver
 
 pytestmark = pytest.mark.extended  # a C++ compiler stands in for the GPU
 
-Open = Callable[..., EmulatedDriver]
-
-
-@pytest.fixture
-def gpu(tmp_path: Path) -> Open:
-    """Open emulated devices."""
-    return lambda **options: EmulatedDriver(tmp_path, **options)
+Open = Callable[..., Any]
 
 
 def signal(channels: int, samples: int) -> Any:
@@ -107,6 +93,21 @@ def test_a_device_that_never_answers_is_given_up(
     transform = DeviceTransform(gpu(dead=True), "fused", np.ones(64, np.float32), "complex", "spin")
     with pytest.raises(UserError, match="gave no result"):
         transform(signal(1, 64))
+
+
+def test_a_batch_that_does_not_fit_says_what_would(gpu: Open) -> None:
+    """Half of the memory, half of the batch; and that much does fit."""
+    frames = frames_of(signal(2, 4096 * 256), 4096, 4096)
+    full, half = 2 * 256 // 4 * 2 * (4096 + 2049) * 4, 128
+    transform = DeviceTransform(
+        gpu(free_bytes=full // 2), "fused", np.ones(4096, np.float32), "magnitude", "spin"
+    )
+    with pytest.raises(
+        UserError, match=r"batch takes 6\.0 MiB of the device, which has 3\.0"
+    ) as caught:
+        transform(frames)
+    assert f"batch={half} fits" in str(caught.value)
+    assert transform(frames[:half]).shape == (half, 2, 2049)
 
 
 def test_frames_that_fit_no_block_are_refused(gpu: Open) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import subprocess
 import sys
+import types
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flyback.errors import FlybackError, MissingExtraError, UserError
-from flyback.workloads.device import SkippedError
+from flyback.workloads import plugin
+from flyback.workloads.cuda_faults import SkippedError, largest, no_cuda, out_of_memory
+from flyback.workloads.device import Device
+from flyback.workloads.matmul import Matmul
 from flyback.workloads.parameters import ParameterError
 from flyback.workloads.spectral import engines
 from flyback.workloads.spectral.cuda.driver import explained
@@ -120,3 +127,86 @@ def test_nothing_of_a_gpu_is_imported_unless_asked_for() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "[]"
+
+
+class FakeTorch:
+    """As much of torch as says why there is no device."""
+
+    __version__ = "2.13.0"
+
+    def __init__(self, cuda: str | None, said: str = "") -> None:
+        self.version = types.SimpleNamespace(cuda=cuda)
+        self.cuda = self
+        self.said = said
+
+    def init(self) -> None:
+        """Fail as torch does."""
+        if self.said:
+            raise RuntimeError(self.said)
+
+
+@pytest.mark.parametrize(
+    ("torch", "sentence"),
+    [
+        (FakeTorch(None), "torch 2.13.0 is built without CUDA"),
+        (FakeTorch("13.0", "Found no NVIDIA driver on your system."), "no NVIDIA driver"),
+        (
+            FakeTorch("13.0", "The NVIDIA driver on your system is too old (found 11040)."),
+            "too old for torch's CUDA 13.0",
+        ),
+        (FakeTorch("13.0", "No CUDA GPUs are available"), "no CUDA device is visible"),
+        (FakeTorch("13.0"), "no CUDA device is visible"),
+    ],
+)
+def test_why_torch_has_no_device(torch: FakeTorch, sentence: str) -> None:
+    """A build without CUDA, no driver, an old one, and a hidden device: each its own sentence."""
+    assert sentence in str(no_cuda(torch))
+
+
+@given(most=st.integers(1, 4096), asked=st.integers(1, 4096), each=st.integers(1, 1000))
+def test_what_is_said_to_fit_does_fit(most: int, asked: int, each: int) -> None:
+    """The value found fits, leaves the others alone, and nothing 15/16 greater does."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Sizes:
+        n: int
+        other: int = 3
+
+    def bytes_of(sizes: Sizes) -> int:
+        return sizes.n * each
+
+    found = largest(Sizes(asked), "n", bytes_of, most * each)
+    assert found is not None
+    assert found <= min(asked, most)
+    assert found >= min(asked, most) * 14 // 16
+
+
+def test_a_device_too_small_says_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is allocated: what is needed, what is free, and the greatest that fits."""
+
+    class Small(Device):
+        """A device with a mebibyte."""
+
+        def free_bytes(self) -> int:
+            return 2**20
+
+    monkeypatch.setattr(plugin, "open_device", lambda _kind, seed: Small(seed))
+    cell = plugin.Adapted(Matmul)
+    with pytest.raises(UserError, match="needs 15 MiB of the device, which has 1 free") as caught:
+        cell.setup(Matmul.Params(n=1000))
+    fit = int(str(caught.value).partition("n=")[2].partition(" ")[0])
+    assert Matmul().memory_bytes(Matmul.Params(n=fit)) <= 2**20
+    cell.setup(Matmul.Params(n=fit))
+
+
+def test_a_device_that_fills_up_is_a_sentence() -> None:
+    """What torch raises in the middle of the work names the remedy too; other errors pass."""
+
+    class OutOfMemoryError(RuntimeError):
+        """As torch names it."""
+
+    with pytest.raises(UserError, match="memory is full") as caught, out_of_memory(lambda: "n=7"):
+        raise OutOfMemoryError
+    assert "n=7" in str(caught.value)
+    with pytest.raises(RuntimeError, match="shape"), out_of_memory(lambda: ""):
+        raise RuntimeError("shape")

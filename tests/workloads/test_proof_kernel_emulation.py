@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +14,6 @@ from flyback.workloads.spectral.cuda.transform import DeviceTransform
 from flyback.workloads.spectral.framing import frames_of
 from flyback.workloads.spectral.signals import SIGNALS, synthesize
 from flyback.workloads.workload import Comparison
-from tests.workloads.emulated_gpu import EmulatedDriver
 
 T = TypeVar("T")
 
@@ -27,7 +25,9 @@ CHANNELS = 2
 
 
 @pytest.mark.proof
-def test_proof_kernel_emulation(tmp_path: Path, sweep: Callable[[Sequence[T]], list[T]]) -> None:
+def test_proof_kernel_emulation(
+    gpu: Callable[..., Any], sweep: Callable[[Sequence[T]], list[T]]
+) -> None:
     """Every frame of every overlap and signal is over 135 dB, whatever the order of threads.
 
     Window, transform, magnitude and the unpacked complex bins, one row at a time: the least SNR of
@@ -35,9 +35,12 @@ def test_proof_kernel_emulation(tmp_path: Path, sweep: Callable[[Sequence[T]], l
     their order, which no device keeps.
     """
     worst, sizes = float("inf"), set()
-    forwards, backwards = (EmulatedDriver(tmp_path, backwards=order) for order in (False, True))
+    forwards, backwards = (gpu(backwards=order) for order in (False, True))
     cases = list(itertools.product(SIZES, HOPS, ("magnitude", "complex"), sorted(SIGNALS)))
-    for nfft, share, output, kind in [*sweep(cases), *((n, 0.5, "magnitude", "mix") for n in SIZES)]:
+    for nfft, share, output, kind in [
+        *sweep(cases),
+        *((n, 0.5, "magnitude", "mix") for n in SIZES),
+    ]:
         hop = max(1, round(nfft * share))
         stream = synthesize(kind, (CHANNELS, nfft + (FRAMES - 1) * hop), nfft, 3).astype(np.float32)
         frames = frames_of(stream, nfft, hop)

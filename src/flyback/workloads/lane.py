@@ -24,7 +24,7 @@ from flyback.errors import FlybackError
 from flyback.spec.codec import encode
 from flyback.workloads import registry
 from flyback.workloads.cell import Cell, Setting
-from flyback.workloads.device import SkippedError
+from flyback.workloads.cuda_faults import SkippedError
 from flyback.workloads.parameters import resolve
 from flyback.workloads.record import complete, draft, refused
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flyback.errors import MissingExtraError, UserError
-from flyback.workloads.device import SkippedError
+from flyback.workloads.cuda_faults import SkippedError, hidden
 from flyback.workloads.spectral.cuda.steps import Copy, Fft, Launch, Memory, Played, Step
 
 __all__ = ["CudaDriver", "explained"]
@@ -38,7 +37,7 @@ class _Memory:
         self.host: Array | None = None
         if on_host:  # one address for both sides: unified virtual addressing
             raw = (ctypes.c_uint8 * size).from_address(self.address)
-            self.host = np.frombuffer(raw, np.uint8)
+            self.host = np.ctypeslib.as_array(raw)
             self.host[:] = 0
 
     @property
@@ -82,6 +81,12 @@ class CudaDriver:
             "cuda": f"{version // 1000}.{version % 1000 // 10}",
             "index": 0,
         }
+
+    def free_bytes(self) -> int:
+        """The device's memory that nobody uses."""
+        from cuda.bindings import driver
+
+        return int(_done(driver.cuMemGetInfo())[0])
 
     def pinned(self, size: int) -> Memory:
         """Page-locked memory of the host that the device reads and writes over the bus."""
@@ -195,10 +200,8 @@ def explained(error: Exception, doing: str) -> UserError:
             remedy="pip install 'flyback[gpu]', or write backend=fused",
         )
     if "NO_DEVICE" in text:
-        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-        why = "" if hidden is None else f": CUDA_VISIBLE_DEVICES is {hidden!r}"
         return SkippedError(
-            f"no CUDA device is visible{why}",
+            f"no CUDA device is visible{hidden()}",
             where="parameters.device",
             remedy="write device=cpu, or make one visible (nvidia-smi lists them)",
         )

@@ -14,14 +14,14 @@ import numpy.typing as npt
 from flyback.errors import UserError
 from flyback.workloads.spectral.cuda.steps import Copy, Driver, Fft, Launch, Memory, Step
 
-__all__ = ["FUSED_NFFT_MIN", "MAPPED_BYTES", "RECIPES", "Constants", "Piece", "Recipe", "kernels"]
+__all__ = ["MAPPED_BYTES", "RECIPES", "Constants", "Piece", "Recipe", "constants"]
 
 Array = npt.NDArray[Any]
 
 MAPPED_BYTES = 1 << 18
 """Input from which a copy engine is worth its start: below it, the kernel reads over the bus."""
 
-FUSED_NFFT_MIN = 64
+_FUSED_NFFT_MIN = 64
 _THREADS = 256
 _COMPLEX_BYTES = 8
 _FLOAT_BYTES = 4
@@ -94,20 +94,14 @@ class Recipe:
         recorded: Whether the steps are played as one graph.
         kernels: Names of the kernels that it launches.
         nfft_most: The longest frame, given the device.
+        device_bytes: Of the device's own memory that a piece takes.
     """
 
     steps: Callable[[Constants, Piece, Memory, Memory], tuple[list[Step], Memory | None]]
     recorded: bool
     kernels: tuple[str, ...]
     nfft_most: Callable[[Driver], int]
-
-
-def kernels(driver: Driver, recipe: Recipe, nfft: int, output: str) -> dict[str, Any]:
-    """The recipe's kernels, compiled for the device and the frame."""
-    source = importlib.resources.files(__package__).joinpath("spectrum.cu").read_text()
-    complex_output = int(output == "complex")
-    defines = {"NFFT": nfft, "THREADS": _THREADS, "COMPLEX_OUTPUT": complex_output}
-    return {name: driver.kernel(source, name, defines) for name in recipe.kernels}
+    device_bytes: Callable[[Piece], int]
 
 
 def _fused(
@@ -116,7 +110,7 @@ def _fused(
     """One kernel, which reads and writes the host's memory itself where there is little of it."""
     driver = constants.driver
     done = driver.pinned(_FLOAT_BYTES)
-    mapped = max(piece.input_bytes, piece.output_bytes) <= MAPPED_BYTES
+    mapped = _is_mapped(piece)
     near = source if mapped else driver.resident(piece.input_bytes)
     result = target if mapped else driver.resident(piece.output_bytes)
     launch = Launch(
@@ -178,6 +172,19 @@ def _frames(near: Memory, piece: Piece) -> tuple[Any, ...]:
     return near, *strides, ctypes.c_int(piece.channels)
 
 
+def _is_mapped(piece: Piece) -> bool:
+    return max(piece.input_bytes, piece.output_bytes) <= MAPPED_BYTES
+
+
+def _fused_bytes(piece: Piece) -> int:
+    return 0 if _is_mapped(piece) else piece.input_bytes + piece.output_bytes
+
+
+def _library_bytes(piece: Piece) -> int:
+    frames = piece.rows * (piece.nfft * _FLOAT_BYTES + (piece.nfft // 2 + 1) * _COMPLEX_BYTES)
+    return piece.input_bytes + frames + (0 if piece.complex_output else piece.output_bytes)
+
+
 def _fits_shared(driver: Driver) -> int:
     """Both halves of the transform lie in a block's shared memory."""
     most = driver.shared_bytes_max // _COMPLEX_BYTES
@@ -185,12 +192,19 @@ def _fits_shared(driver: Driver) -> int:
 
 
 RECIPES: dict[str, Recipe] = {
-    "fused": Recipe(steps=_fused, recorded=True, kernels=("spectrum",), nfft_most=_fits_shared),
+    "fused": Recipe(
+        steps=_fused,
+        recorded=True,
+        kernels=("spectrum",),
+        nfft_most=_fits_shared,
+        device_bytes=_fused_bytes,
+    ),
     "cufft": Recipe(
         steps=_library,
         recorded=False,
         kernels=("weigh", "magnitude"),
         nfft_most=lambda _: 1 << 20,
+        device_bytes=_library_bytes,
     ),
 }
 
@@ -202,7 +216,7 @@ def constants(driver: Driver, name: str, window: Array, output: str) -> Constant
         UserError: its kernel takes no frame of that length on this device.
     """
     recipe, nfft = RECIPES[name], window.size
-    least, most = FUSED_NFFT_MIN if name == "fused" else 2, recipe.nfft_most(driver)
+    least, most = _FUSED_NFFT_MIN if name == "fused" else 2, recipe.nfft_most(driver)
     if not least <= nfft <= most:
         raise UserError(
             f"the {name} engine takes frames of {least} to {most} samples here, not {nfft}",
@@ -210,9 +224,11 @@ def constants(driver: Driver, name: str, window: Array, output: str) -> Constant
             remedy="write backend=cufft or backend=torch",
         )
     angles = -2j * np.pi * np.arange(nfft) / nfft
+    source = importlib.resources.files(__package__).joinpath("spectrum.cu").read_text()
+    defines = {"NFFT": nfft, "THREADS": _THREADS, "COMPLEX_OUTPUT": int(output == "complex")}
     return Constants(
         driver=driver,
         window=driver.resident(window.astype(np.float32)),
         roots=driver.resident(np.exp(angles).astype(np.complex64)),
-        kernels=kernels(driver, recipe, nfft, output),
+        kernels={each: driver.kernel(source, each, defines) for each in recipe.kernels},
     )

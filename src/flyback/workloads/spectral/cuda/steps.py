@@ -102,6 +102,10 @@ class Driver(Protocol):
         """The record's `device`."""
         ...
 
+    def free_bytes(self) -> int:
+        """The device's memory that nobody uses."""
+        ...
+
     def pinned(self, size: int) -> Memory:
         """Page-locked memory of the host that the device reads and writes over the bus."""
         ...

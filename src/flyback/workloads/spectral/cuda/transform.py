@@ -75,8 +75,27 @@ class DeviceTransform:
             complex_output=self._complex,
         )
         if (piece, number) not in self._slots:
+            if number == 0:
+                self._check_memory(piece)
             self._slots[piece, number] = _Slot(self._constants, self._recipe, piece, self._wait)
         return self._slots[piece, number]
+
+    def _check_memory(self, piece: Piece) -> None:
+        """Whether the device holds as many such pieces as will be in flight.
+
+        Raises:
+            UserError: it does not; with the batch that it would hold.
+        """
+        needed = _IN_FLIGHT * RECIPES[self._recipe].device_bytes(piece)
+        free = self._constants.driver.free_bytes()
+        if needed > free:
+            batch = 2 * _IN_FLIGHT * piece.frames * free // needed
+            raise UserError(
+                f"the batch takes {needed / 2**20:.1f} MiB of the device, which has "
+                f"{free / 2**20:.1f} MiB free",
+                where="parameters.batch",
+                remedy=f"batch={max(batch, 1)} fits; nvidia-smi shows what else is there",
+            )
 
 
 def _parts(count: int) -> Iterator[slice]:
@@ -107,7 +126,7 @@ class _Slot:
         kind = np.dtype(np.complex64 if piece.complex_output else np.float32)
         shape = (piece.frames, piece.channels, piece.nfft // 2 + 1)
         self._target = _as(target, kind).reshape(shape)
-        self._done = None if done is None else memoryview(_as(done, np.dtype(np.uint32)))
+        self._done = None if done is None else _as(done, np.dtype(np.uint32)).data
         self._count = 0  # plays so far, as the device counts them
 
     def begin(self, frames: Array) -> None:
