@@ -71,9 +71,7 @@ def measure_device(torch: Any, device: str = "cuda", large: int = _DEVICE_BYTES)
         "cache_bytes_s": rate(2 * cached.numel(), lambda: result.copy_(cached), 50),
         "h2d_bytes_s": rate(far.numel(), lambda: part.copy_(far, non_blocking=True), 4),
         "d2h_bytes_s": rate(far.numel(), lambda: far.copy_(part, non_blocking=True), 4),
-        "flop_s": _products(
-            torch, device, round(_DEVICE_SIDE * (large / _DEVICE_BYTES) ** 0.5), sync
-        ),
+        "flop_s": _products(torch, device, side, sync),
         "launch_ns": _least(lambda: (one.add_(1), sync()), 500),
     }
     return _named(found)
