@@ -62,10 +62,11 @@ $(VENV)/.peers: $(VENV)/.developer
 	@$(PIP) -e '.[all,dev,peers]'
 	@touch $@
 
-# What only the extended tests need: workloads of neural networks, on the CPU.
+# What only the extended tests need: workloads of neural networks, on the CPU, and the compiler of
+# kernels, which needs no GPU.
 $(VENV)/.torch: constraints.txt | $(VENV)/.developer
-	@echo "installing torch into $(VENV) (once)"
-	@$(PIP) torch
+	@echo "installing torch and the compiler of CUDA kernels into $(VENV) (once)"
+	@$(PIP) torch cuda-core cuda-bindings nvidia-cuda-nvrtc
 	@touch $@
 
 # Judges from outside, each in an environment of its own: they pin what we pin otherwise.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,3 +33,17 @@ def inject(monkeypatch: pytest.MonkeyPatch) -> Inject:
         monkeypatch.setitem(ENGINES, "numpy", Engine(package="numpy", plan=plan))
 
     return install
+
+
+@pytest.fixture
+def gpu(tmp_path: Path) -> Callable[..., Any]:
+    """Open emulated devices: `EmulatedDriver` with these options."""
+    name = "emulated_gpu"
+    if name not in sys.modules:
+        path = Path(__file__).with_name(f"{name}.py")
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return lambda **options: sys.modules[name].EmulatedDriver(tmp_path, **options)

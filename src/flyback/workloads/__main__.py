@@ -74,10 +74,10 @@ def _run(options: argparse.Namespace, stop: Stop) -> int:
     return 0 if result.status in ("ok", "suspect") else 1
 
 
-def _ceilings() -> dict[str, Any]:
+def _ceilings(kind: str) -> dict[str, Any] | None:
     from flyback.workloads.ceilings import of_this_boot
 
-    return of_this_boot()
+    return of_this_boot(kind)
 
 
 def _list() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from flyback.workloads.device import Device, SkippedError
+from flyback.workloads.cuda_faults import SkippedError
+from flyback.workloads.device import Device
 from flyback.workloads.parameters import ParameterError, parameter
 from flyback.workloads.plugin import Plugin, PluginParams
 from flyback.workloads.workload import Work
@@ -27,6 +28,7 @@ class Bandwidth(Plugin):
     """
 
     name = "bandwidth"
+    grows_with = "mib"
     snr_floor_db = 130.0
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"mib": 16, "samples": 30},
@@ -88,6 +90,10 @@ class Bandwidth(Plugin):
     def reference(self) -> Any:
         a, b = (x.astype("float64") for x in self._host)
         return a + 2.5 * b if self._p.operation == "triad" else a
+
+    def memory_bytes(self, p: Any) -> int:
+        """Two arrays and a result."""
+        return 0 if p.operation == "launch" else 3 * p.mib * 2**20
 
     def work(self) -> Work:
         size = self._host[0].nbytes

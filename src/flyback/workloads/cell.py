@@ -41,7 +41,8 @@ class Setting:
         report: Told each step, one line at a time.
         started_ns: `time.perf_counter_ns` when the process began its work; None: when the cell is
             opened.
-        ceilings: Gives the machine's limits; None leaves the record's `roofline` empty.
+        ceilings: Gives the limits of a kind of device; None, or none known, leaves the record's
+            `roofline` empty.
         control: Whether to time the calibration cell between the blocks.
         monitor: Begins to watch the device that computes; None where there is nothing to watch.
     """
@@ -52,7 +53,7 @@ class Setting:
     stop: Stop = field(default_factory=Stop)
     report: Callable[[str], None] = lambda _: None
     started_ns: int | None = None
-    ceilings: Callable[[], dict[str, Any]] | None = None
+    ceilings: Callable[[str], dict[str, Any] | None] | None = None
     control: bool = False
     monitor: Callable[[], DeviceMonitor | None] = lambda: None
 

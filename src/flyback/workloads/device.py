@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from flyback.errors import MissingExtraError, UserError
+from flyback.errors import MissingExtraError
+from flyback.workloads.cuda_faults import no_cuda
 from flyback.workloads.timing import DeviceClock
 
 if TYPE_CHECKING:
@@ -16,13 +17,9 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-__all__ = ["Device", "Kind", "SkippedError", "open_device", "torch_or_error"]
+__all__ = ["Device", "Kind", "open_device", "torch_or_error"]
 
 Kind = Literal["cpu", "cuda"]
-
-
-class SkippedError(UserError):
-    """This machine lacks what the cell asks for; its row says so."""
 
 
 class Device:
@@ -74,6 +71,10 @@ class Device:
         """The device's own; None on the host."""
         return None
 
+    def free_bytes(self) -> int | None:
+        """Memory that nobody uses; None on the host, whose memory others share out."""
+        return None
+
     def describe(self) -> Mapping[str, Any]:
         """The record's `device`."""
         from flyback.workloads.environment import cpu_model
@@ -90,7 +91,7 @@ class _Cuda(Device):
         super().__init__(seed)
         self._torch = torch_or_error("device cuda")
         if not self._torch.cuda.is_available():
-            raise SkippedError("no CUDA device is there", where="parameters.device")
+            raise no_cuda(self._torch)
 
     def put(self, array: Array) -> Any:
         return self._torch.from_numpy(array).cuda()
@@ -100,6 +101,10 @@ class _Cuda(Device):
 
     def clock(self) -> DeviceClock:
         return _Events(self._torch)
+
+    def free_bytes(self) -> int:
+        free: int = self._torch.cuda.mem_get_info()[0]
+        return free
 
     def describe(self) -> Mapping[str, Any]:
         found = self._torch.cuda.get_device_properties(0)

@@ -13,7 +13,7 @@ __all__ = ["THREADS", "cpu_model", "describe_environment", "source_sha256"]
 
 _PACKAGES = (
     *("flyback", "numpy", "scipy", "soundfile"),
-    *("mkl_fft", "numba", "opencv-python-headless", "pyFFTW", "torch"),
+    *("cuda-core", "mkl_fft", "numba", "opencv-python-headless", "pyFFTW", "torch"),
 )
 _ALWAYS = 4  # of them, null where they are missing
 THREADS = (
@@ -57,14 +57,14 @@ def cpu_model() -> str | None:
 
 
 def source_sha256(module: str) -> str:
-    """Hash of the Python source that a workload's module belongs to, and of the runner.
+    """Hash of the source that a workload's module belongs to, and of the runner.
 
     Two results with the same hash were measured by the same code, wherever it came from.
     """
     digest = hashlib.sha256()
     folder = Path(__file__).resolve().parent
     own = folder / module.removeprefix("flyback.workloads.").split(".", maxsplit=1)[0]
-    for path in sorted([*folder.glob("*.py"), *own.rglob("*.py")]):
+    for path in sorted([*folder.glob("*.py"), *own.rglob("*.py"), *own.rglob("*.cu")]):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

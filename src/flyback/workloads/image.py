@@ -32,6 +32,7 @@ class Image(Plugin):
     """
 
     name = "image"
+    grows_with = "batch"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"size": 256, "samples": 30},
         "full": {"size": 2048, "samples": 30},
@@ -114,6 +115,11 @@ class Image(Plugin):
         }[p.operation]
         return Work(flops=flops, bytes=moved, items=p.batch, item_unit="image", launches=2)
 
+    def memory_bytes(self, p: Any) -> int:
+        """Images, what lies between the steps, and the result."""
+        layers = sum(_STACK) if p.operation == "conv" else 3 * _CHANNELS
+        return 4 * layers * int(p.batch) * int(p.size) ** 2
+
     def _blur_cv2(self) -> Any:
         import cv2
         import numpy as np
@@ -192,6 +198,7 @@ class Image(Plugin):
     def _tensor(self) -> tuple[Any, Any]:
         """The images as torch wants them: shape (batch, channels, side, side), channels last."""
         torch = torch_or_error(f"image on {self._p.computes_with}")
+        torch.backends.cudnn.allow_tf32 = False  # by default on, and 10 bits are no float32
         x = torch.from_numpy(self.images).permute(0, 3, 1, 2)
         return torch, (x.cuda() if self._device.kind == "cuda" else x)
 

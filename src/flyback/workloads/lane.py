@@ -23,8 +23,9 @@ from typing import Any, TextIO
 from flyback.errors import FlybackError
 from flyback.spec.codec import encode
 from flyback.workloads import registry
+from flyback.workloads.ceilings import of_this_boot
 from flyback.workloads.cell import Cell, Setting
-from flyback.workloads.device import SkippedError
+from flyback.workloads.cuda_faults import SkippedError
 from flyback.workloads.parameters import resolve
 from flyback.workloads.record import complete, draft, refused
 
@@ -90,7 +91,7 @@ def _open(opening: dict[str, Any]) -> Cell:
         declaration,
         registry.create(declaration),
         parameters,
-        Setting(started_ns=_STARTED_NS, report=_tell),
+        Setting(started_ns=_STARTED_NS, report=_tell, ceilings=of_this_boot),
     )
 
 

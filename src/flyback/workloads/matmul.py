@@ -30,6 +30,7 @@ class Matmul(Plugin):
     """
 
     name = "matmul"
+    grows_with = "n"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"n": 256, "samples": 30},
         "full": {"n": 4096, "samples": 30},
@@ -90,6 +91,11 @@ class Matmul(Plugin):
 
     def run(self) -> Any:
         return self.a @ self.b
+
+    def memory_bytes(self, p: Any) -> int:
+        """Both factors, the product, and one factor before it is narrowed."""
+        each: int = 3 * _SIZES[p.dtype] + 4
+        return each * int(p.n) ** 2
 
     def output(self, result: Any) -> Any:
         """The rows that are checked, all columns."""

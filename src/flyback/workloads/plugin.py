@@ -34,6 +34,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from flyback.errors import UserError
+from flyback.workloads.cuda_faults import largest, out_of_memory
 from flyback.workloads.declaration import Declaration
 from flyback.workloads.device import Device, open_device
 from flyback.workloads.parameters import ParameterError, parameter
@@ -74,6 +76,7 @@ class Plugin(ABC):
         dtype: Element type that is computed in; `setup` may set another.
         method: What else a reader must know; `setup` may set it.
         seeded: Whether another seed gives another result.
+        grows_with: The parameter that memory grows with, for what would fit where it is full.
     """
 
     name: ClassVar[str]
@@ -82,6 +85,7 @@ class Plugin(ABC):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     Params: ClassVar[type[Any]] = PluginParams
     seeded: ClassVar[bool] = True
+    grows_with: ClassVar[str] = ""
     snr_floor_db: float = 120.0
     backend: str = "numpy"
     dtype: str = "float32"
@@ -107,6 +111,11 @@ class Plugin(ABC):
         """What of a result is held against `reference`; by default all of it."""
         return result
 
+    def memory_bytes(self, p: Any) -> int:
+        """Memory of the device that these parameters take; 0 where nobody knows."""
+        del p
+        return 0
+
     def metrics(self) -> Mapping[str, Any]:
         """Figures of its own, for the record's `values`."""
         return {}
@@ -128,8 +137,10 @@ class Adapted(Workload[Any]):
     def setup(self, parameters: Any) -> Prepared:
         self._parameters = p = parameters
         self._device = open_device(p.device, p.seed)
-        self._plugin.setup(p, self._device)
+        self._check_memory()
         plugin = self._plugin
+        with out_of_memory(self._what_fits):
+            plugin.setup(p, self._device)
         return Prepared(
             backend={"name": plugin.backend, "version": _version(plugin.backend)},
             dtype=plugin.dtype,
@@ -152,7 +163,8 @@ class Adapted(Workload[Any]):
         return self._plugin.work()
 
     def gate(self) -> Iterator[Comparison]:
-        yield self._compared("inputs", self._plugin, self._device)
+        with out_of_memory(self._what_fits):
+            yield self._compared("inputs", self._plugin, self._device)
 
     def fresh(self) -> Iterator[Comparison]:
         """Inputs of another seed, in an object that no timed call has touched."""
@@ -176,6 +188,29 @@ class Adapted(Workload[Any]):
     def actual(self, result: Any) -> Any:
         """A timed result as an array on the host."""
         return self._home(self._plugin.output(result))
+
+    def _check_memory(self) -> None:
+        """Whether the device has as much memory free as the parameters take.
+
+        Raises:
+            UserError: it has not; with what would fit.
+        """
+        free, needed = self._device.free_bytes(), self._plugin.memory_bytes(self._parameters)
+        if free is not None and needed > free:
+            raise UserError(
+                f"needs {needed / 2**20:.0f} MiB of the device, which has {free / 2**20:.0f} free",
+                where=f"parameters.{self._plugin.grows_with}",
+                remedy=self._what_fits(),
+            )
+
+    def _what_fits(self) -> str:
+        plugin, free = self._plugin, self._device.free_bytes()
+        found = None
+        if free is not None and plugin.grows_with:
+            found = largest(self._parameters, plugin.grows_with, plugin.memory_bytes, free)
+        if found is None:
+            return "nvidia-smi shows what else is on the device"
+        return f"{plugin.grows_with}={found} fits; nvidia-smi shows what else is there"
 
     def _home(self, value: Any) -> Any:
         # One row: the ratio is that of the whole result, and one wrong pixel in millions still

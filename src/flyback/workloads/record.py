@@ -77,7 +77,7 @@ def complete(result: Result, cell: Cell, extra: dict[str, Any] | None = None) ->
     latency = summarize(timing.latencies)
     p50 = latency["p50"]
     assert p50 is None or isinstance(p50, int)  # noqa: S101  # for mypy: percentiles are whole
-    ceilings = setting.ceilings() if setting.ceilings else None
+    ceilings = setting.ceilings(result.device["kind"]) if setting.ceilings else None
     limit = roofline(work, prepared.dtype, p50, ceilings)
     suspect = limit is not None and limit["efficiency"] > SUSPECT
     return dataclasses.replace(

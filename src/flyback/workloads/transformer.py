@@ -28,6 +28,7 @@ class Transformer(Plugin):
     name = "transformer"
     needs = "train"
     backend = "torch"
+    grows_with = "batch"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"width": 64, "sequence": 32, "heads": 4, "samples": 30},
         "full": {"width": 1024, "sequence": 1024, "heads": 16, "batch": 8, "samples": 30},
@@ -84,6 +85,12 @@ class Transformer(Plugin):
         if not self._p.backward:
             return y.detach().numpy()
         return torch.autograd.grad(y.square().mean(), x)[0].numpy()
+
+    def memory_bytes(self, p: Any) -> int:
+        """Weights, the activations of a block with the scores of attention, and their gradients."""
+        tokens = p.batch * p.sequence
+        numbers = 12 * p.width**2 + tokens * (16 * p.width + p.heads * p.sequence)
+        return int(numbers) * (4 if p.dtype == "float32" else 2) * (2 if p.backward else 1)
 
     def work(self) -> Work:
         p = self._p

@@ -11,11 +11,13 @@ from flyback.workloads.declaration import Declaration, Locate
 from flyback.workloads.parameters import ParameterError, parameter
 from flyback.workloads.spectral.recording import inspect, suits
 
-__all__ = ["DECLARATION", "PRESETS", "SpectralParameters"]
+__all__ = ["CPU_ENGINES", "CUDA_ENGINES", "DECLARATION", "PRESETS", "SpectralParameters"]
 
 _NFFT_MIN, _NFFT_MAX = 16, 1 << 20
 _ELEMENTS_MAX = 1 << 27  # of one call: half a GiB in float32
 _DEFAULT_BATCH = 16
+CPU_ENGINES = ("mkl", "pyfftw", "scipy", "numpy")
+CUDA_ENGINES = ("fused", "torch-graph", "cufft", "torch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +51,16 @@ class SpectralParameters:
         "counts from their arrival",
     )
     dtype: Literal["float32", "float64"] = parameter("float32", "element type throughout")
-    backend: Literal["auto", "mkl", "pyfftw", "scipy", "numpy"] = parameter(
-        "auto", "FFT library; auto: the fastest that is installed"
+    device: Literal["cpu", "cuda"] = parameter("cpu", "what computes")
+    backend: Literal[
+        "auto", "mkl", "pyfftw", "scipy", "numpy", "fused", "torch-graph", "cufft", "torch"
+    ] = parameter(
+        "auto",
+        "engine, on the CPU the first four; auto: the first that is installed. fused is one "
+        "kernel for window, FFT and magnitude, cufft three around NVIDIA's library",
+    )
+    wait: Literal["spin", "yield", "block"] = parameter(
+        "spin", "how the engine fused waits for the device: spin is quickest, block uses no CPU"
     )
     fs_hz: float | None = parameter(None, "sampling rate, Hz; null: the recording's, or 100000")
     frames: int = parameter(2000, "frames to time, at least")
@@ -72,6 +82,7 @@ class SpectralParameters:
 
     def __post_init__(self) -> None:
         self._check_frame()
+        self._check_engine()
         for name in ("frames", "channels", "batch", "chunk"):
             _at_least(name, getattr(self, name), 1)
         for name in ("warmup", "seed"):
@@ -107,6 +118,21 @@ class SpectralParameters:
                 "overlap",
                 f"{self.overlap} leaves no new sample per frame of {self.nfft}",
                 remedy=f"at most {1 - 1 / self.nfft} (hop 1)",
+            )
+
+    def _check_engine(self) -> None:
+        known = CPU_ENGINES if self.device == "cpu" else CUDA_ENGINES
+        if self.backend != "auto" and self.backend not in known:
+            raise ParameterError(
+                "backend",
+                f"{self.backend} does not compute on {self.device}",
+                remedy=f"write one of {', '.join(known)}, or another device",
+            )
+        if self.backend in ("fused", "cufft") and self.dtype != "float32":
+            raise ParameterError(
+                "dtype",
+                f"{self.backend} computes in float32, not {self.dtype}",
+                remedy="write backend=torch",
             )
 
     @property

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flyback.errors import MissingExtraError
+from flyback.workloads.device import open_device
 from flyback.workloads.spectral.fused import plan_mkl, plan_pyfftw
 
-__all__ = ["ENGINES", "Engine", "Transform", "choose", "installed"]
+if TYPE_CHECKING:
+    from flyback.workloads.spectral.cuda.steps import Driver
+
+__all__ = ["ENGINES", "Engine", "Transform", "choose", "cuda_engines", "installed"]
 
 Array = npt.NDArray[Any]
 Transform = Callable[[Array], Array]
@@ -29,10 +34,14 @@ class Engine:
         package: What must be installed, by the name that it is imported under.
         plan: Window (nfft,) in the element type of the frames, and `magnitude` or `complex`, to
             the transform. What it allocates there is reused by every call.
+        device: What it computes on.
+        describe: The record's `device`; None is this machine's processor.
     """
 
     package: str
     plan: Callable[[Array, str], Transform]
+    device: str = "cpu"
+    describe: Callable[[], Mapping[str, Any]] | None = None
 
     @property
     def version(self) -> str:
@@ -98,28 +107,82 @@ ENGINES: dict[str, Engine] = {
 }
 
 
-def choose(name: str) -> tuple[str, Engine]:
+def cuda_engines(wait: str) -> dict[str, Engine]:
+    """Engines on a CUDA device, the one with the fewest starts first; not yet timed on any."""
+
+    def ours(name: str) -> Engine:
+        def plan(window: Array, output: str) -> Transform:
+            from flyback.workloads.spectral.cuda.transform import DeviceTransform
+
+            return DeviceTransform(_driver(), name, window, output, wait)
+
+        return Engine(
+            package="cuda.core", plan=plan, device="cuda", describe=lambda: _driver().describe()
+        )
+
+    def torch_graph(window: Array, output: str) -> Transform:
+        from flyback.workloads.spectral.cuda.torch_engines import TorchGraph
+
+        return TorchGraph(window, output)
+
+    def torch_eager(window: Array, output: str) -> Transform:
+        from flyback.workloads.spectral.cuda.torch_engines import eager
+
+        return eager(window, output)
+
+    def torch(plan: Callable[[Array, str], Transform]) -> Engine:
+        def describe() -> Mapping[str, Any]:
+            return open_device("cuda").describe()
+
+        return Engine(package="torch", plan=plan, device="cuda", describe=describe)
+
+    return {
+        "fused": ours("fused"),
+        "torch-graph": torch(torch_graph),
+        "cufft": ours("cufft"),
+        "torch": torch(torch_eager),
+    }
+
+
+@functools.cache
+def _driver() -> Driver:
+    from flyback.workloads.spectral.cuda.driver import CudaDriver
+
+    return CudaDriver()
+
+
+def choose(name: str, device: str = "cpu", wait: str = "spin") -> tuple[str, Engine]:
     """The engine of that name; `auto` is the first that is installed.
+
+    Args:
+        name: Of the engine.
+        device: `cpu` or `cuda`.
+        wait: How an engine on a device waits for it.
 
     Raises:
         MissingExtraError: it is not installed.
     """
+    engines = ENGINES if device == "cpu" else cuda_engines(wait)
     if name == "auto":
-        name = installed()[0]
-    engine = ENGINES[name]
+        name = next((each for each in engines if _installed(engines[each])), next(iter(engines)))
+    engine = engines[name]
     if not _installed(engine):
+        extra, instead = ("peers", "auto") if device == "cpu" else ("gpu", "torch")
         raise MissingExtraError(
             f"{name} is not installed",
             where="parameters.backend",
-            remedy="pip install 'flyback[peers]', or write backend=auto",
+            remedy=f"pip install 'flyback[{extra}]', or write backend={instead}",
         )
     return name, engine
 
 
 def installed() -> tuple[str, ...]:
-    """Names of the engines that this environment can run, fastest first."""
+    """Names of the engines that this machine's processor can run, fastest first."""
     return tuple(name for name, engine in ENGINES.items() if _installed(engine))
 
 
 def _installed(engine: Engine) -> bool:
-    return importlib.util.find_spec(engine.package) is not None
+    try:
+        return importlib.util.find_spec(engine.package) is not None
+    except ModuleNotFoundError:  # of a package within a package
+        return False

@@ -81,7 +81,7 @@ class Spectral(Workload[SpectralParameters]):
         self._parameters = p = parameters
         self._input = _load_input(p)
         self._channels = self._input.samples.shape[0]
-        name, engine = choose(p.backend)
+        name, engine = choose(p.backend, p.device, p.wait)
         window = coefficients(p).astype(p.dtype)
         self._transforms = {kind: engine.plan(window, kind) for kind in ("magnitude", "complex")}
         self._transform = self._transforms[p.output]
@@ -90,7 +90,10 @@ class Spectral(Workload[SpectralParameters]):
         self._span = p.nfft + (p.frames_per_call - 1) * p.hop
         self._loop = Loop(self._input.samples, max(self._span, self._chunk))
         self._position = 0  # first sample that the next call takes in
-        return self._describe(name, engine.version)
+        described = self._describe(name, engine.version)
+        if engine.describe is None:
+            return described
+        return dataclasses.replace(described, device=engine.describe())
 
     def run(self) -> Iterator[Array]:
         if self._parameters.mode == "streaming":
@@ -138,13 +141,17 @@ class Spectral(Workload[SpectralParameters]):
         frames = p.frames_per_call
         each = 2.5 * p.nfft * math.log2(p.nfft) + p.nfft
         each += 4 * p.bins if p.output == "magnitude" else 0
-        size = np.dtype(p.dtype).itemsize
-        numbers = p.nfft + p.bins * (1 if p.output == "magnitude" else 2)
+        size = np.dtype(p.dtype).itemsize * self._channels * frames
+        come, go = p.nfft * size, p.bins * (1 if p.output == "magnitude" else 2) * size
+        on_device = p.device == "cuda"
         return Work(
             flops=round(each) * self._channels * frames,
-            bytes=numbers * size * self._channels * frames,
+            bytes=come + go,
             items=frames,
             item_unit="frame",
+            bytes_h2d=come if on_device else 0,
+            bytes_d2h=go if on_device else 0,
+            launches=1 if on_device else 0,
         )
 
     def _run_batch(self) -> Iterator[Array]:
