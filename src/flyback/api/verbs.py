@@ -118,11 +118,11 @@ def down(options: Options | None = None, *, keep_data: bool = False) -> Certific
 
 def remove(cloud: Cloud, options: Options, *, keep_data: bool, report: Report) -> Certificate:
     """Remove from an account that is reached already; the certificate is kept at home."""
-    stack_id = teardown.down(
+    stack_ids = teardown.down(
         cloud.session, options.name, cloud.clock, keep_data=keep_data, report=report
     )
     certificate = certify.certify_account(
-        cloud.session, options.name, stack_id, cloud.ledger, cloud.clock
+        cloud.session, options.name, stack_ids, cloud.ledger, cloud.clock
     )
     at = int(certificate.at)
     write_json(local_home() / "certificates" / f"{options.name}-{at}.json", certificate)
