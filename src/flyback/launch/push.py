@@ -16,7 +16,6 @@ from flyback.spec.clock import Clock
 
 __all__ = ["Branch", "PushAccess", "let_push"]
 
-_PROVIDER = "AWS::IAM::OIDCProvider"
 _OWNER, _REPO = r"[A-Za-z0-9-]{1,39}", r"[A-Za-z0-9._-]{1,100}"
 _BRANCH = r"(?:@(?P<branch>[A-Za-z0-9._/#+=@-]{1,255}))?"
 _FORMS = (  # as ci.yaml's parameters Repository and Branch
@@ -120,7 +119,8 @@ def _others_provider(session: Session, name: str, report: Report) -> str:
     stack = session.cloudformation.describe(stack_name(name, "ci"))
     if stack is not None:
         held = session.cloudformation.resources(stack.stack_id)
-        if any(item.kind == _PROVIDER and item.physical_id == found for item in held):
+        own = {item.physical_id for item in held if item.status != "DELETE_COMPLETE"}
+        if found in own:
             return ""
     report("deploy", f"using the account's identity provider {found}")
     return found
