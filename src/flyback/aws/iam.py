@@ -1,4 +1,4 @@
-"""The one role that `up` makes outside its stacks, and the account's identity provider for GitHub."""
+"""The one role that `up` makes outside its stacks; the account's identity provider for GitHub."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Iam(Service):
         self._made("create_service_linked_role", SPOT_ROLE, "account", SPOT_ROLE)
 
     def github_provider(self) -> str:
-        """ARN of the account's identity provider for GitHub's workflows; empty where it has none."""
+        """ARN of the account's identity provider for GitHub; empty where it has none."""
         answer = self._call("list_open_id_connect_providers")
         arns = [str(item["Arn"]) for item in answer["OpenIDConnectProviderList"]]
         return next((arn for arn in arns if arn.endswith(_GITHUB)), "")

@@ -25,7 +25,10 @@ GITHUB = "https://token.actions.githubusercontent.com"
 
 _HEADER = {"alg": "HS256", "typ": "JWT"}
 _INVALID = "InvalidIdentityToken"
-_NO_TOKEN = "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
+_NOT_A_JWT = (
+    "The ID Token provided is not a valid JWT. "
+    "(You may see this error if you sent an Access Token)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,10 +126,10 @@ def _taken_apart(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any], str,
     try:
         header, claims = json.loads(_bytes(head)), json.loads(_bytes(body))
         if not isinstance(header, dict) or not isinstance(claims, dict):
-            raise AwsError(_INVALID, _NO_TOKEN)
+            raise AwsError(_INVALID, _NOT_A_JWT)
         return header, claims, signed, _bytes(signature)
     except (ValueError, binascii.Error) as error:
-        raise AwsError(_INVALID, _NO_TOKEN) from error
+        raise AwsError(_INVALID, _NOT_A_JWT) from error
 
 
 def _texts(value: Any) -> tuple[str, ...]:

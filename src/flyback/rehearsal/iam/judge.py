@@ -168,9 +168,7 @@ class Judge:
             self._stack_caller = signer
         return described(signer.principal, signer.session), signer.session, context
 
-    def _environment(
-        self, call: Call, signer: Signer | None
-    ) -> dict[str, str | tuple[str, ...]]:
+    def _environment(self, call: Call, signer: Signer | None) -> dict[str, str | tuple[str, ...]]:
         now = self._now()
         moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         context: dict[str, str | tuple[str, ...]] = {
