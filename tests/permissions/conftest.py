@@ -393,7 +393,7 @@ def record_push_scope(recorder: Recorder) -> None:
             RoleName=role.rpartition("/")[2], PolicyDocument="{}"
         ),
         "take the machines' role": lambda: clients["sts"].assume_role(
-            RoleArn=recorder.role("InstanceRole"), RoleSessionName="x"
+            RoleArn=recorder.role("InstanceRole"), RoleSessionName="theirs"
         ),
         "delete the core stack": lambda: clients["cloudformation"].delete_stack(
             StackName=f"{NAME}-core"
