@@ -334,6 +334,10 @@ def record_push_scope(recorder: Recorder) -> None:
         "a tag": f"{_SUBJECT}:ref:refs/tags/main",
         "an environment": f"{_SUBJECT}:environment:main",
         "the repository with other ids": "repo:acme@1/lab@2:ref:refs/heads/main",
+        "a kind of reference unknown": f"{_SUBJECT}:ref:x/heads/main",
+        "a subject with more before it": f"actor:x:{right['sub']}",
+        "a subject of another kind": f"x:{REPOSITORY}:ref:refs/heads/main",
+        "a claim in place of the reference": f"{_SUBJECT}:x:refs/heads/main",
         "a subject in capitals": right["sub"].upper(),
         "a subject of wildcards": "repo:*",
     }.items():
@@ -362,11 +366,13 @@ def record_push_scope(recorder: Recorder) -> None:
     named = {"OpenIDConnectProviderArn": provider["Arn"]}
     tags = iam.list_open_id_connect_provider_tags(**named)["Tags"]
     iam.delete_open_id_connect_provider(**named)
+    others = ("https://acme.test", "sts.amazonaws.com.cn", "https://sts.amazonaws.com")
     iam.create_open_id_connect_provider(  # somebody lets other programs use the provider too
-        Url=GITHUB, ClientIDList=["sts.amazonaws.com", "https://acme.test"], Tags=tags
+        Url=GITHUB, ClientIDList=["sts.amazonaws.com", *others], Tags=tags
     )
-    other = issuers.token({**right, "aud": "https://acme.test"})
-    recorder.attempt("push with another program's audience", ask(other))
+    for other in others:
+        token = issuers.token({**right, "aud": other})
+        recorder.attempt(f"push with another program's audience, {other}", ask(token))
     keys = recorder.with_token(issuers.token(right), role)
     clients = {
         service: recorder.with_keys(keys, service)
@@ -408,6 +414,25 @@ def _unsigned(token: str) -> str:
     """The same claims under the header of a token that nobody signs."""
     header = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
     return f"{header}.{token.split('.')[1]}."
+
+
+def record_deployers_scope(recorder: Recorder, role: str) -> None:
+    """What who deploys must not do with what they may do."""
+    session = recorder.cloud.session
+    ec2 = recorder.emulated.clients("ec2", REGION)
+    disk = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+    stack = session.client("cloudformation")
+    deployers: dict[str, Callable[[], Any]] = {
+        "a deployer tags a disk that is there": lambda: session.client("ec2").create_tags(
+            Resources=[disk], Tags=[{"Key": "flyback:name", "Value": NAME}]
+        ),
+        "a deployer gives CloudFormation the machines' role": lambda: stack.create_stack(
+            StackName=f"{NAME}-ci", TemplateBody="{}", RoleARN=role
+        ),
+    }
+    for name, call in deployers.items():
+        recorder.attempt(name, call)
+    ec2.delete_volume(VolumeId=disk)
 
 
 def record_existing_provider(recorder: Recorder) -> None:
@@ -468,9 +493,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             with recorder.scenario("up --ci"):
                 grant_push(cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@feature"), silent)
                 grant_push(cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@main"), silent)
-            evidence.policies = tuple(
-                item for item in cloud.emulated.judge.attached() if ":user/" not in item.holder
-            )
+            evidence.policies = cloud.emulated.judge.attached()
             role = recorder.role("InstanceRole")
             record_push(recorder)
             record_push_scope(recorder)
@@ -479,6 +502,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             instance = described["Reservations"][0]["Instances"][0]["InstanceId"]
             record_refused_upload(recorder, role, home)
             record_scope(recorder, role, instance)
+            record_deployers_scope(recorder, role)
             record_plain_http(recorder)
             record_single_calls(recorder, instance)
             record_networks(recorder)

@@ -26,8 +26,7 @@ GITHUB = "https://token.actions.githubusercontent.com"
 _HEADER = {"alg": "HS256", "typ": "JWT"}
 _INVALID = "InvalidIdentityToken"
 _NOT_A_JWT = (
-    "The ID Token provided is not a valid JWT. "
-    "(You may see this error if you sent an Access Token)"
+    "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
 )
 
 

@@ -39,7 +39,7 @@ MANAGED_POLICY_CHARACTERS = 6144
 ROLE_POLICY_CHARACTERS = 10_240
 """Of all inline policies of a role together (as above)."""
 
-_KEPT = ("iam:PassedToService", "iam:AWSServiceName", "ec2:CreateAction")
+_KEPT = ("iam:PassedToService", "ec2:CreateAction")
 _VERSION = "2012-10-17"
 
 
@@ -271,9 +271,13 @@ def _covering(found: set[Wanted]) -> Iterator[Wanted]:
             other
             for other in found
             if other != item
-            and (other.action, other.condition) == (item.action, item.condition)
-            and other.resource.endswith("*")
-            and item.resource.startswith(other.resource[:-1])
+            and other.action == item.action
+            and other.condition in (item.condition, "")
+            and (other.resource == item.resource or _begins(item.resource, other.resource))
         )
         if next(wider, None) is None:
             yield item
+
+
+def _begins(resource: str, pattern: str) -> bool:
+    return pattern.endswith("*") and resource.startswith(pattern[:-1])
