@@ -265,7 +265,7 @@ def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
         assert certificate.clean, certificate
     elif name == "down --keep-data":
         bucket = deploy(cloud, OPTIONS, silent).data_bucket
-        cloud.session.client("s3").put_object(Bucket=bucket, Key="kept", Body=b"1")
+        cloud.emulated.clients("s3", "us-east-1").put_object(Bucket=bucket, Key="kept", Body=b"1")
         remove(cloud, OPTIONS, keep_data=True, report=silent)
     elif name == "launch":
         return start(prepare(job), cloud, OPTIONS, silent)

@@ -216,7 +216,7 @@ def test_a_served_cloud(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from flyback.rehearsal.cloud import Served; "
         "from flyback.rehearsal.served import serve; "
-        "serve(Path(sys.argv[1]), Path(sys.argv[2]), Served(flow_speed=60))"
+        "serve(Path(sys.argv[1]), Path(sys.argv[2]), Served(flow_speed=60, root=True))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "cloud"), str(address)],
