@@ -54,7 +54,7 @@ def _store(cloud: Cloud, job: Path) -> None:
     """Somebody keeps data in the deployment."""
     del job
     bucket = deploy(cloud, OPTIONS, silent).data_bucket
-    cloud.session.client("s3").put_object(Bucket=bucket, Key="kept", Body=b"1")
+    cloud.emulated.clients("s3", "us-east-1").put_object(Bucket=bucket, Key="kept", Body=b"1")
 
 
 def _down(cloud: Cloud, job: Path) -> None:

@@ -43,7 +43,7 @@ def test_up_deploys_exactly_what_the_template_declares(deployed: Cloud) -> None:
 
 def test_buckets_are_closed_versioned_and_tls_only(deployed: Cloud) -> None:
     """Every bucket: public access blocked four ways, encrypted, versioned, owner enforced, TLS."""
-    s3 = deployed.session.client("s3")
+    s3 = deployed.emulated.clients("s3", "us-east-1")
     names = deployed.session.buckets.names("flyback-")
     assert len(names) == 2
     for name in names:
@@ -61,7 +61,9 @@ def test_buckets_are_closed_versioned_and_tls_only(deployed: Cloud) -> None:
 
 def test_logs_are_kept_for_thirty_days(deployed: Cloud) -> None:
     """The log group expires what it holds."""
-    answer = deployed.session.client("logs").describe_log_groups(logGroupNamePrefix="/flyback/")
+    answer = deployed.emulated.clients("logs", "us-east-1").describe_log_groups(
+        logGroupNamePrefix="/flyback/"
+    )
     assert [group["retentionInDays"] for group in answer["logGroups"]] == [30]
 
 
@@ -88,7 +90,7 @@ def test_a_machine_is_as_the_job_asked(cloud: Cloud) -> None:
     """Image pinned in launch.json; disk encrypted, gp3, of the asked size; tags on both."""
     deploy(cloud, OPTIONS, silent)
     run = start(prepare(EXAMPLE, preset="smoke"), cloud, OPTIONS, silent)
-    ec2 = cloud.session.client("ec2")
+    ec2 = cloud.emulated.clients("ec2", "us-east-1")
     instance_id = run.launch.attempts[-1].instance_id
     (reservation,) = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
     (machine,) = reservation["Instances"]
@@ -125,21 +127,27 @@ def test_everything_taggable_carries_the_tags(cloud: Cloud) -> None:
     group = stack["LogGroup"]
     account = session.identity.account
     tagged: dict[str, Any] = {
-        "repository": session.client("ecr").list_tags_for_resource(
+        "repository": cloud.emulated.clients("ecr", "us-east-1").list_tags_for_resource(
             resourceArn=f"arn:aws:ecr:{region}:{account}:repository/{stack['Repository']}"
         )["tags"],
-        "role": session.client("iam").list_role_tags(RoleName=stack["InstanceRole"])["Tags"],
+        "role": cloud.emulated.clients("iam", "us-east-1").list_role_tags(
+            RoleName=stack["InstanceRole"]
+        )["Tags"],
     }
     for name in ("DataBucket", "OutputsBucket"):
-        tagged[name] = session.client("s3").get_bucket_tagging(Bucket=stack[name])["TagSet"]
-    ec2 = session.client("ec2")
+        tagged[name] = cloud.emulated.clients("s3", "us-east-1").get_bucket_tagging(
+            Bucket=stack[name]
+        )["TagSet"]
+    ec2 = cloud.emulated.clients("ec2", "us-east-1")
     for name in ("Vpc", "SubnetA", "RouteTable", "SecurityGroup", "InternetGateway", "S3Endpoint"):
         filters = [{"Name": "resource-id", "Values": [stack[name]]}]
         tagged[name] = ec2.describe_tags(Filters=filters)["Tags"]
     for name, tags in tagged.items():
         found = {item["Key"]: item["Value"] for item in tags}
         assert TAGS.items() <= found.items(), name
-    logs = session.client("logs").list_tags_log_group(logGroupName=group)["tags"]
+    logs = cloud.emulated.clients("logs", "us-east-1").list_tags_log_group(logGroupName=group)[
+        "tags"
+    ]
     assert TAGS.items() <= logs.items()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,8 @@ import pytest
 from flyback import errors
 from flyback.api.job import Prepared
 from flyback.api.verbs import Options, deploy, start
-from flyback.api.wiring import Cloud, elsewhere, local_home
+from flyback.api.wiring import Cloud, elsewhere, local_home, start_rehearsal
+from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.launch.progress import silent
 from flyback.rehearsal.cloud import RehearsalCloud
 from flyback.rehearsal.middleware.faults import Fault
@@ -20,6 +21,7 @@ from flyback.spec.codec import read_json
 from flyback.spec.event import Marker
 from flyback.spec.launch import Launch
 
+REGIONS = ("us-east-1", "eu-central-1", "us-west-2")
 G_SPOT = "L-3819A6DF"
 OPTIONS = Options(cloud="rehearsal")
 Job = Callable[..., Prepared]
@@ -33,6 +35,17 @@ class Nobody:
 
     def halt(self, instance_id: str) -> None:
         """Nothing ends."""
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    """An emulated cloud whose deployer has the policy of each region that is tried."""
+    places = [Place(name="flyback", account="123456789012", region=region) for region in REGIONS]
+    folder = local_home() / "rehearsal" / "cloud"
+    started = start_rehearsal(folder, region=REGIONS[0], policy=deployer_policy(*places))
+    assert started.emulated is not None
+    yield started
+    started.emulated.stop()
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_a_corrupt_bundle_is_never_run(deployed: Cloud, work: Path) -> None:
 
     (work / "work" / "job.sh").write_text("echo started\n")
     bundle = build(local_home() / "bundles")
-    deployed.session.client("s3").put_object(
+    deployed.emulated.clients("s3", "us-east-1").put_object(
         Bucket=find(deployed.session, "flyback").bucket,
         Key=bundle_key(bundle.sha256),
         Body=b"not the agent",

@@ -66,7 +66,8 @@ def test_folder_and_bucket_hold_the_same_files(deployed: Cloud) -> None:
     assert marker.kind == "SUCCESS", marker
     home = FileStore(local_home())
     remote = open_store(
-        find(deployed.session, "flyback").store_url, s3_client=deployed.session.client("s3")
+        find(deployed.session, "flyback").store_url,
+        s3_client=deployed.emulated.clients("s3", "us-east-1"),
     )
     prefix = f"runs/{run.run_id}/"
     here = {item.key: hashlib.sha256(home.get(item.key)).hexdigest() for item in home.list(prefix)}
@@ -120,7 +121,9 @@ def test_down_can_keep_the_data(cloud: Cloud) -> None:
     """`--keep-data` leaves the bucket that holds objects, says so, and removes all else."""
     deploy(cloud, OPTIONS, silent)
     bucket = find(cloud.session, "flyback").bucket
-    cloud.session.client("s3").put_object(Bucket=bucket, Key="runs/x/result", Body=b"1")
+    cloud.emulated.clients("s3", "us-east-1").put_object(
+        Bucket=bucket, Key="runs/x/result", Body=b"1"
+    )
     certificate = remove(cloud, OPTIONS, keep_data=True, report=silent)
     assert [item.identifier for item in certificate.leftovers] == [bucket]
     assert certificate.leftovers[0].remedy == f"aws s3 rb --force s3://{bucket}"

@@ -60,7 +60,7 @@ def up(cloud: Cloud, report: Report = silent, **network: Any) -> Deployment:
 @pytest.fixture
 def ec2(cloud: Cloud) -> Any:
     """The account's EC2."""
-    return cloud.session.client("ec2")
+    return cloud.emulated.clients("ec2", "us-east-1")
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_run_in_a_dedicated_vpc(cloud: Cloud, fly: Callable[[Cloud], Run]) -> 
     said: list[str] = []
     deployment = up(cloud, lambda _, text: said.append(text))
     assert any("a public IPv4 address per running machine, $0.005 an hour" in t for t in said)
-    (vpc,) = cloud.session.client("ec2").describe_vpcs(
+    (vpc,) = cloud.emulated.clients("ec2", "us-east-1").describe_vpcs(
         Filters=[{"Name": "tag:flyback:name", "Values": ["flyback"]}]
     )["Vpcs"]
     assert vpc["CidrBlock"] == "10.1.0.0/16"
@@ -130,7 +130,7 @@ def test_a_run_in_private_mode(cloud: Cloud, fly: Callable[[Cloud], Run]) -> Non
     assert deployment.private
     (price,) = [text for text in said if "interface endpoints" in text]
     assert "4 interface endpoints in 1 zone, $0.04 an hour ($29.20 a month)" in price
-    ec2 = cloud.session.client("ec2")
+    ec2 = cloud.emulated.clients("ec2", "us-east-1")
     assert ec2.describe_internet_gateways()["InternetGateways"] == []
     services = {
         item["ServiceName"].rsplit(".", 1)[1]: item["VpcEndpointType"]
@@ -152,7 +152,7 @@ def test_a_run_in_a_vpc_that_is_there(
     cloud: Cloud, office: dict[str, str], fly: Callable[[Cloud], Run]
 ) -> None:
     """The machine stands in the subnet that was named; nothing is added to the VPC, or removed."""
-    ec2 = cloud.session.client("ec2")
+    ec2 = cloud.emulated.clients("ec2", "us-east-1")
     deployment = up(cloud, vpc=office["vpc"], subnets=(office["public"],))
     assert deployment.subnets == (office["public"],)
     kinds = {item.kind for item in cloud.session.cloudformation.resources(stack_name("flyback"))}
@@ -177,7 +177,7 @@ def test_a_run_behind_a_nat_gateway(
 
 def test_endpoints_of_a_vpc_that_is_there_will_do(cloud: Cloud, office: dict[str, str]) -> None:
     """A closed subnet is taken once S3 and Logs are in reach; what else lacks is said."""
-    ec2, said = cloud.session.client("ec2"), list[str]()
+    ec2, said = cloud.emulated.clients("ec2", "us-east-1"), list[str]()
     ec2.create_vpc_endpoint(
         VpcId=office["vpc"],
         ServiceName=f"com.amazonaws.{REGION}.s3",
@@ -257,7 +257,7 @@ def test_a_wrong_network_creates_nothing(
     remedy: str,
 ) -> None:
     """Each wrong choice is refused with what, where and remedy, before anything is created."""
-    ec2 = cloud.session.client("ec2")
+    ec2 = cloud.emulated.clients("ec2", "us-east-1")
     other = ec2.create_vpc(CidrBlock="172.30.0.0/16")["Vpc"]["VpcId"]
     stranger = ec2.create_subnet(VpcId=other, CidrBlock="172.30.0.0/24")["Subnet"]["SubnetId"]
     names = {**office, "stranger": stranger}

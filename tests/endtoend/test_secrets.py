@@ -57,10 +57,10 @@ def found_in(text: bytes | str) -> list[bytes]:
 
 def store(cloud: Cloud) -> None:
     """Put the secrets where a user would."""
-    cloud.session.client("ssm").put_parameter(
+    cloud.emulated.clients("ssm", "us-east-1").put_parameter(
         Name="/flyback/token", Value=VALUES["TOKEN"], Type="SecureString"
     )
-    cloud.session.client("secretsmanager").create_secret(
+    cloud.emulated.clients("secretsmanager", "us-east-1").create_secret(
         Name="flyback/team/key", SecretString=VALUES["KEY"]
     )
 
@@ -168,13 +168,13 @@ def assert_nowhere(cloud: Cloud, machines: Path) -> None:
                 if path.is_file() and not path.is_symlink():
                     checked += 1
                     assert not found_in(path.read_bytes()), path
-    s3 = cloud.session.client("s3")
+    s3 = cloud.emulated.clients("s3", "us-east-1")
     for bucket in cloud.session.buckets.names("flyback-"):
         for item in s3.list_object_versions(Bucket=bucket).get("Versions", []):
             checked += 1
             body = s3.get_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
             assert not found_in(body["Body"].read()), item["Key"]
-    logs = cloud.session.client("logs")
+    logs = cloud.emulated.clients("logs", "us-east-1")
     for group in logs.describe_log_groups()["logGroups"]:
         events = logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
         checked += len(events)
@@ -192,7 +192,7 @@ def test_a_secret_that_vanished_fails_the_run(
     """Deleted between launch and boot: FAILURE with sentence and remedy, the job not started."""
     store(deployed)
     run = start(secretive(), deployed, OPTIONS, silent)
-    deployed.session.client("ssm").delete_parameter(Name="/flyback/token")
+    deployed.emulated.clients("ssm", "us-east-1").delete_parameter(Name="/flyback/token")
     marker = run.wait()
     assert (marker.kind, marker.reason) == ("FAILURE", "setup")
     assert "secrets.TOKEN: there is no secret ssm:/flyback/token" in marker.log_tail

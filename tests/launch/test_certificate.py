@@ -93,7 +93,7 @@ def _group() -> str:
 def test_an_empty_account_is_clean(account: tuple[Session, FileLedger]) -> None:
     """Nothing there: clean, with every source named."""
     session, ledger = account
-    certificate = certify_account(session, "flyback", None, ledger, Impatient())
+    certificate = certify_account(session, "flyback", (), ledger, Impatient())
     assert certificate.clean
     assert {check.source for check in certificate.checks} == {"ledger", "tags", "sweep"}
     assert certify_run(session, RUN, ledger, Impatient()).clean
@@ -106,7 +106,7 @@ def test_each_planted_leftover_is_named_with_its_remedy(
     """One thing left: not clean, named once, with the command that removes it."""
     session, ledger = account
     identifier = plant()
-    certificate = certify_account(session, "flyback", None, ledger, Impatient())
+    certificate = certify_account(session, "flyback", (), ledger, Impatient())
     assert not certificate.clean
     assert [item.identifier for item in certificate.leftovers] == [identifier]
     assert identifier in certificate.leftovers[0].remedy
@@ -127,9 +127,9 @@ def test_other_deployments_are_not_reported(account: tuple[Session, FileLedger])
     machine = _machine()
     ec2.create_tags(Resources=[machine], Tags=[{"Key": "flyback:name", "Value": "sonar"}])
     ledger.made("ec2", "CreateFleet", "token", RUN, machine)
-    certificate = certify_account(session, "flyback", None, ledger, Impatient())
+    certificate = certify_account(session, "flyback", (), ledger, Impatient())
     assert certificate.leftovers == ()
-    theirs = certify_account(session, "sonar", None, ledger, Impatient())
+    theirs = certify_account(session, "sonar", (), ledger, Impatient())
     assert [item.identifier for item in theirs.leftovers] == ["/flyback/sonar/runs", machine]
 
 

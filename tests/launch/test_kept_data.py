@@ -35,7 +35,7 @@ def cloud() -> Iterator[Cloud]:
 def kept(cloud: Cloud) -> str:
     """The bucket that is all that is left after `down --keep-data`."""
     bucket = deploy(cloud, OPTIONS, silent).data_bucket
-    cloud.session.client("s3").put_object(Bucket=bucket, Key=KEY, Body=b"1")
+    cloud.emulated.clients("s3", "us-east-1").put_object(Bucket=bucket, Key=KEY, Body=b"1")
     certificate = remove(cloud, OPTIONS, keep_data=True, report=silent)
     assert [item.identifier for item in certificate.leftovers] == [bucket]
     assert cloud.session.buckets.names("flyback-") == (bucket,)
@@ -43,13 +43,15 @@ def kept(cloud: Cloud) -> str:
 
 
 def _only_tls(cloud: Cloud, bucket: str) -> bool:
-    policy = json.loads(cloud.session.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
+    policy = json.loads(
+        cloud.emulated.clients("s3", "us-east-1").get_bucket_policy(Bucket=bucket)["Policy"]
+    )
     conditions = [item["Condition"] for item in policy["Statement"] if item["Effect"] == "Deny"]
     return {"Bool": {"aws:SecureTransport": "false"}} in conditions
 
 
 def _tags(cloud: Cloud, bucket: str) -> dict[str, str]:
-    found = cloud.session.client("s3").get_bucket_tagging(Bucket=bucket)["TagSet"]
+    found = cloud.emulated.clients("s3", "us-east-1").get_bucket_tagging(Bucket=bucket)["TagSet"]
     return {item["Key"]: item["Value"] for item in found}
 
 
@@ -58,7 +60,10 @@ def test_up_takes_in_what_was_kept(cloud: Cloud, kept: str) -> None:
     assert _only_tls(cloud, kept)  # also while no stack holds it
     deployment = deploy(cloud, OPTIONS, silent)
     assert deployment.data_bucket == kept
-    assert cloud.session.client("s3").get_object(Bucket=kept, Key=KEY)["Body"].read() == b"1"
+    assert (
+        cloud.emulated.clients("s3", "us-east-1").get_object(Bucket=kept, Key=KEY)["Body"].read()
+        == b"1"
+    )
     assert _only_tls(cloud, kept)
     assert _tags(cloud, kept)["flyback:name"] == "flyback"
     held = {item.logical_id: item for item in cloud.session.cloudformation.resources(NAME)}
@@ -79,7 +84,7 @@ def test_a_second_up_changes_nothing(cloud: Cloud, kept: str) -> None:
 
 def test_a_policy_that_somebody_took_away_is_restored(cloud: Cloud, kept: str) -> None:
     """Only what exists can be imported; the rest is made."""
-    cloud.session.client("s3").delete_bucket_policy(Bucket=kept)
+    cloud.emulated.clients("s3", "us-east-1").delete_bucket_policy(Bucket=kept)
     deploy(cloud, OPTIONS, silent)
     assert _only_tls(cloud, kept)
 
@@ -94,7 +99,10 @@ def test_down_removes_what_an_earlier_one_kept(cloud: Cloud, kept: str) -> None:
 def test_keeping_twice_keeps(cloud: Cloud, kept: str) -> None:
     """A second `down --keep-data` finds no stack and leaves the bucket alone."""
     remove(cloud, OPTIONS, keep_data=True, report=silent)
-    assert cloud.session.client("s3").get_object(Bucket=kept, Key=KEY)["Body"].read() == b"1"
+    assert (
+        cloud.emulated.clients("s3", "us-east-1").get_object(Bucket=kept, Key=KEY)["Body"].read()
+        == b"1"
+    )
 
 
 def test_an_import_that_fails_says_why_and_is_mended_by_the_same_command(

@@ -12,6 +12,7 @@ import pytest
 from flyback.api.job import prepare
 from flyback.api.verbs import Options, deploy, remove, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.errors import LeftoversError, ServiceError
 from flyback.infra import templates
 from flyback.launch import stack as stacks
@@ -26,7 +27,12 @@ OPTIONS = Options(cloud="rehearsal")
 @pytest.fixture
 def cloud() -> Iterator[Cloud]:
     """An emulated cloud with nothing in it."""
-    started = start_rehearsal(local_home() / "rehearsal" / "cloud", region="us-east-1")
+    places = [  # of both deployments that the tests have
+        Place(name=name, account="123456789012", region="us-east-1")
+        for name in ("flyback", "other")
+    ]
+    folder = local_home() / "rehearsal" / "cloud"
+    started = start_rehearsal(folder, region="us-east-1", policy=deployer_policy(*places))
     assert started.emulated is not None
     yield started
     started.emulated.stop()
@@ -166,7 +172,9 @@ def test_down_leaves_the_machines_of_another_deployment(cloud: Cloud, tmp_path: 
 def test_up_takes_in_the_data_that_holds_a_half_deleted_stack(cloud: Cloud) -> None:
     """A delete that failed at a full bucket: nothing is purged, and the new stack has the data."""
     bucket = deploy(cloud, OPTIONS, silent).bucket
-    cloud.session.client("s3").put_object(Bucket=bucket, Key="runs/x/result", Body=b"1")
+    cloud.emulated.clients("s3", "us-east-1").put_object(
+        Bucket=bucket, Key="runs/x/result", Body=b"1"
+    )
     cloud.session.cloudformation.delete(NAME)
     stacks.follow(cloud.session, NAME, cloud.clock, silent)
     assert _status(cloud) == "DELETE_FAILED"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,35 @@ from typing import Any
 import pytest
 
 import flyback.aws
-from flyback.audit.iam.footprint import Place, deployer_policy, recorded, smallest
+from flyback.audit.iam.footprint import (
+    MANAGED_POLICY_CHARACTERS,
+    ROLE_POLICY_CHARACTERS,
+    Place,
+    characters,
+    deployer_policy,
+    parts,
+    recorded,
+    smallest,
+)
 from flyback.audit.iam.grants import grants, implicit, judge_grants, too_wide
+from flyback.audit.iam.widening import judge_widenings
 
-ROLE_POLICY_CHARACTERS = 10240  # IAM user guide, "IAM and AWS STS quotas"; without white space
 _UNASKED = {"GetCallerIdentity", "CreateLogStream", "PutLogEvents"}  # anybody's; the agent's
 _REFUSALS = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+_NO_TOKEN = {"InvalidIdentityToken", "ExpiredTokenException"}  # refused before policies are asked
 
 
 @pytest.mark.proof
 @pytest.mark.unsettled
 def test_proof_iam_mutation(evidence: Any) -> None:
-    """Without any single grant some scenario comes out otherwise, or another program needs it."""
+    """Without any single grant some scenario comes out otherwise, or another program needs it.
+
+    And no trust can say more without a scenario or the audit noticing.
+    """
     verdicts = judge_grants(evidence.policies, evidence.asked)
     survivors = [str(verdict.grant) for verdict in verdicts if verdict.survives]
+    widened = judge_widenings(evidence.policies, evidence.asked)
+    survivors += [item.text for item in widened if item.survives]
     unneeded = sum(verdict.implicit is not None for verdict in verdicts)
     print(
         f"PROOF iam-mutation grants={len(verdicts)} survivors={len(survivors)} implicit={unneeded}"
@@ -35,12 +49,40 @@ def test_proof_iam_mutation(evidence: Any) -> None:
 @pytest.mark.proof
 @pytest.mark.unsettled
 def test_proof_iam_scope(evidence: Any) -> None:
-    """A machine's credentials, another service and plain HTTP open nothing beyond their scope."""
+    """No credentials open anything beyond their scope; the right branch's token opens its role."""
     attempts = evidence.attempts
-    denied = [name for name, code in attempts.items() if code in _REFUSALS]
+    denied = [name for name, code in attempts.items() if code in _REFUSALS | _NO_TOKEN]
     print(f"PROOF iam-scope attempts={len(attempts)} denied={len(denied)}")
-    assert len(attempts) >= 20
+    assert len(attempts) >= 60
     assert sorted(denied) == sorted(attempts)
+    pushed = {item.action for item in evidence.asked if item.scenario == "a push from the branch"}
+    assert pushed >= {"sts:AssumeRoleWithWebIdentity", "ecr:PutImage"}
+
+
+def test_whose_tokens_push(evidence: Any) -> None:
+    """The branch's alone: every other subject is the trust's to refuse, a bad token is STS's."""
+    trust = [
+        item
+        for item in evidence.asked
+        if item.action == "sts:AssumeRoleWithWebIdentity" and item.allowed
+    ]
+    subject = "token.actions.githubusercontent.com:sub"
+    assert {item.context[subject] for item in trust} == {"repo:acme/lab:ref:refs/heads/main"}
+    refused = {name: code for name, code in evidence.attempts.items() if name.startswith("push ")}
+    by_trust = {name for name, code in refused.items() if code == "AccessDenied"}
+    assert {name for name in refused if name.startswith("push from ")} <= by_trust
+    assert set(refused) - by_trust == {
+        "push with no audience that the provider has",
+        "push with an expired token",
+        "push with a foreign issuer",
+        "push with a foreign signature",
+        "push with no signature",
+        "push with no token",
+    }
+    assert (
+        evidence.messages["push from a fork"]
+        == "Not authorized to perform sts:AssumeRoleWithWebIdentity"
+    )
 
 
 def test_each_grant_is_needed(evidence: Any) -> None:
@@ -53,7 +95,10 @@ def test_each_grant_is_needed(evidence: Any) -> None:
 
 
 def test_widening_any_grant_is_flagged(evidence: Any) -> None:
-    """The shipped policies have no finding; `*` in place of any action or resource is one."""
+    """The shipped policies have no finding; `*` in place of any action or resource is one.
+
+    A trust that says more is flagged too, and where it is the push role's some token shows it.
+    """
     assert [text for policy in evidence.policies for text in too_wide(policy)] == []
     unflagged = []
     for policy in evidence.policies:
@@ -62,6 +107,11 @@ def test_widening_any_grant_is_flagged(evidence: Any) -> None:
             if policy.kind == "identity" and wide is not None and not list(too_wide(wide)):
                 unflagged.append(str(grant))
     assert unflagged == []
+    widened = judge_widenings(evidence.policies, evidence.asked)
+    assert [item.text for item in widened if not item.flagged] == []
+    pushing = [item for item in widened if "Condition" in item.text or "StringLike" in item.text]
+    assert len(pushing) > 15
+    assert [item.text for item in pushing if not item.noticed] == []
 
 
 def test_the_machines_role_holds_nothing_of_ec2_and_iam(evidence: Any) -> None:
@@ -69,7 +119,7 @@ def test_the_machines_role_holds_nothing_of_ec2_and_iam(evidence: Any) -> None:
     actions = [
         grant.text
         for policy in evidence.policies
-        if policy.kind == "identity"
+        if policy.kind == "identity" and "-InstanceRole-" in policy.holder
         for grant in grants(policy)
         if grant.path == ("Action",)
     ]
@@ -128,7 +178,10 @@ def test_the_deployers_policy_is_what_was_recorded(evidence: Any) -> None:
     assert sorted(found - set(recorded())) == []
     assert sorted(set(recorded()) - found) == []
     document = deployer_policy(place)
-    assert len("".join(json.dumps(document).split())) <= ROLE_POLICY_CHARACTERS
+    assert characters(document) <= ROLE_POLICY_CHARACTERS
+    shares = parts(document)
+    assert len(shares) <= 10  # managed policies that a role or user may have
+    assert all(characters(share) <= MANAGED_POLICY_CHARACTERS for share in shares)
 
 
 def test_every_call_of_the_products_classes_was_recorded(evidence: Any) -> None:

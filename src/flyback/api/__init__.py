@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from flyback.api.auditing import Footprint, PrincipalUse, footprint, read_policy
 from flyback.api.benching import bench, predict_bench, prepare_bench
-from flyback.api.checkup import Finding, doctor, own_policy
+from flyback.api.checkup import Finding, doctor, excess, in_parts, own_policy
 from flyback.api.comparing import compare
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
+from flyback.api.pushing import Branch, PushAccess, let_push
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
 from flyback.api.verbs import NetworkChoice, Options, down, plan, run, serve, stored_objects, up
 from flyback.store.sync import sync
 
 __all__ = [
+    "Branch",
     "Finding",
     "Footprint",
     "NetworkChoice",
     "Options",
     "PrincipalUse",
+    "PushAccess",
     "Rehearsal",
     "Run",
     "Setting",
@@ -30,7 +33,10 @@ __all__ = [
     "compare",
     "doctor",
     "down",
+    "excess",
     "footprint",
+    "in_parts",
+    "let_push",
     "open_collected",
     "open_run",
     "own_policy",

@@ -7,12 +7,18 @@ from typing import Any
 
 from flyback.api.job import prepare
 from flyback.api.verbs import Options, decide
-from flyback.audit.iam.footprint import Place, deployer_policy
+from flyback.audit.iam.footprint import (
+    ROLE_POLICY_CHARACTERS,
+    Place,
+    characters,
+    deployer_policy,
+    parts,
+)
 from flyback.errors import FlybackError
 from flyback.launch.doctor import Finding, examine, examine_here, unreachable
 from flyback.spec.job import JobSpec
 
-__all__ = ["Finding", "doctor", "own_policy"]
+__all__ = ["Finding", "doctor", "excess", "in_parts", "own_policy"]
 
 
 def doctor(
@@ -61,4 +67,20 @@ def own_policy(options: Options | None = None) -> dict[str, Any]:
     partition = identity.arn.split(":")[1]
     return deployer_policy(
         Place(name=chosen.name, account=identity.account, region=region, partition=partition)
+    )
+
+
+def in_parts(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    """A policy as managed policies, each no longer than AWS takes it."""
+    return list(parts(policy))
+
+
+def excess(policy: dict[str, Any]) -> str:
+    """A sentence where a policy is too long for a role's inline policy; else empty."""
+    length = characters(policy)
+    if length <= ROLE_POLICY_CHARACTERS:
+        return ""
+    return (
+        f"{length} characters; a role's inline policies hold {ROLE_POLICY_CHARACTERS}: "
+        "`flyback doctor --policy --managed` prints it as managed policies"
     )

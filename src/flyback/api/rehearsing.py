@@ -19,6 +19,7 @@ from flyback.api.runs import Run
 from flyback.api.verbs import Options, decide, deploy, remove, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.audit.iam import Asked, Attached
+from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.aws.ec2 import GONE
 from flyback.errors import FlybackError, UserError
 from flyback.launch.fleet import RUN_TAG
@@ -44,7 +45,8 @@ class Setting:
     Args:
         seed: Of all that chance decides.
         faults: What goes wrong, as `--fault` takes it: `throttle:0.1`, `interrupt:at=40s`, ….
-        policy: What you may do in it, as an IAM policy document; None: everything.
+        policy: What you may do in it, as an IAM policy document; None: what
+            `flyback doctor --policy` prints.
     """
 
     seed: int = 0
@@ -149,7 +151,8 @@ def rehearse(
     folder = Path(tempfile.mkdtemp(dir=parent, prefix="cloud-"))
     try:
         report("deploy", "starting an emulated cloud on this machine")
-        cloud = start_rehearsal(folder, region=region, seed=setting.seed, policy=setting.policy)
+        policy = setting.policy or _own_policy(chosen, region)
+        cloud = start_rehearsal(folder, region=region, seed=setting.seed, policy=policy)
         try:
             assert cloud.emulated is not None, "it was started here"  # noqa: S101  # ours
             report("deploy", cloud.emulated.protection)
@@ -169,6 +172,16 @@ def rehearse(
                 cloud.emulated.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own_policy(options: Options, region: str) -> dict[str, Any]:
+    """Of a deployer in every region that a run may go to."""
+    from flyback.rehearsal.moto_state import ACCOUNT
+
+    regions = dict.fromkeys((region, *options.also_regions))
+    return deployer_policy(
+        *(Place(name=options.name, account=ACCOUNT, region=item) for item in regions)
+    )
 
 
 def _plant(cloud: Cloud, job: JobSpec, setting: Setting, report: Report) -> None:

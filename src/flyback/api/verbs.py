@@ -29,7 +29,7 @@ from flyback.spec.job import Engine, JobSpec
 from flyback.spec.launch import Launch
 from flyback.spec.paths import RunPaths
 from flyback.spec.plan import Plan
-from flyback.spec.settings import DEFAULT_REGION
+from flyback.spec.settings import DEFAULT_NAME, DEFAULT_REGION
 from flyback.store.file import FileStore
 
 __all__ = [
@@ -72,7 +72,7 @@ class Options:
     cloud: CloudName = "aws"
     region: str | None = None
     profile: str | None = None
-    name: str = "flyback"
+    name: str = DEFAULT_NAME
     tags: Mapping[str, str] = field(default_factory=dict)
     engine: Engine | None = None
     report: Report = silent
@@ -118,11 +118,11 @@ def down(options: Options | None = None, *, keep_data: bool = False) -> Certific
 
 def remove(cloud: Cloud, options: Options, *, keep_data: bool, report: Report) -> Certificate:
     """Remove from an account that is reached already; the certificate is kept at home."""
-    stack_id = teardown.down(
+    stack_ids = teardown.down(
         cloud.session, options.name, cloud.clock, keep_data=keep_data, report=report
     )
     certificate = certify.certify_account(
-        cloud.session, options.name, stack_id, cloud.ledger, cloud.clock
+        cloud.session, options.name, stack_ids, cloud.ledger, cloud.clock
     )
     at = int(certificate.at)
     write_json(local_home() / "certificates" / f"{options.name}-{at}.json", certificate)
@@ -254,7 +254,12 @@ def stored_objects(options: Options | None = None) -> dict[str, int]:
 
 
 def serve(
-    *, port: int = 0, region: str = DEFAULT_REGION, speed: float = 1.0, announce: Announce = print
+    *,
+    port: int = 0,
+    region: str = DEFAULT_REGION,
+    speed: float = 1.0,
+    announce: Announce = print,
+    root: bool = False,
 ) -> None:
     """Keep an emulated cloud up until SIGINT or SIGTERM.
 
@@ -263,5 +268,6 @@ def serve(
         region: The emulated account's.
         speed: Simulated seconds per second while no run takes part.
         announce: Given each line of the environment that points AWS clients at it.
+        root: Let clients be the account's root user; else they may do what a deployer may.
     """
-    serve_rehearsal(port=port, region=region, speed=speed, announce=announce)
+    serve_rehearsal(port=port, region=region, speed=speed, announce=announce, root=root)

@@ -121,7 +121,8 @@ def start_rehearsal(
         region: The emulated account's.
         seed: Of everything that chance decides.
         factor: Simulated seconds per measured second of a workload.
-        policy: What the client may do, as a policy document; None: everything.
+        policy: What the client may do, as a policy document; None: what `flyback doctor --policy`
+            prints for the deployment called flyback.
 
     Raises:
         MissingExtraError: the rehearsal extra is not installed.
@@ -132,7 +133,7 @@ def start_rehearsal(
     except ImportError as error:
         raise _missing(error) from error
     emulated = RehearsalCloud(folder, region=region, seed=seed, factor=factor)
-    emulated.policy = policy
+    emulated.policy = policy or emulated.policy
     emulated.start()
     client = emulated.clock.participant("client")
     client.join()
@@ -148,14 +149,28 @@ def elsewhere(cloud: Cloud, region: str) -> Cloud:
 
 
 def serve_rehearsal(
-    *, port: int, region: str, speed: float, announce: Callable[[str], object]
+    *,
+    port: int,
+    region: str,
+    speed: float,
+    announce: Callable[[str], object],
+    root: bool = False,
 ) -> None:
     """Keep an emulated cloud up until SIGINT or SIGTERM.
 
+    Args:
+        port: Loopback port; 0 takes a free one.
+        region: The emulated account's.
+        speed: Simulated seconds per second while no run takes part.
+        announce: Given each line of the environment that points AWS clients at it.
+        root: Let clients be the root user; else they may do what a deployer may.
+
     Raises:
         MissingExtraError: the rehearsal extra is not installed.
+        UserError: one is served already, or the port is taken.
     """
     try:
+        from flyback.rehearsal.cloud import Served
         from flyback.rehearsal.served import serve
     except ImportError as error:
         raise _missing(error) from error
@@ -168,7 +183,8 @@ def serve_rehearsal(
     address = served_path(local_home())
     folder = address.with_name("served")
     try:
-        serve(folder, address, port=port, region=region, speed=speed, announce=announce)
+        served = Served(port=port, flow_speed=speed, root=root)
+        serve(folder, address, served, region=region, announce=announce)
     except OSError as error:
         raise UserError(
             f"{error}", where=f"--port {port}", remedy="choose another port; 0 takes a free one"

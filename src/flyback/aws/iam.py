@@ -1,4 +1,4 @@
-"""The one role that `up` makes outside its stack."""
+"""The one role that `up` makes outside its stacks; the account's identity provider for GitHub."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ __all__ = ["SPOT_ROLE", "Iam"]
 
 SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 _SPOT_SERVICE = "spot.amazonaws.com"
+_GITHUB = ":oidc-provider/token.actions.githubusercontent.com"  # one of each URL per account
 
 
 class Iam(Service):
@@ -34,3 +35,17 @@ class Iam(Service):
             if "has been taken" not in error.what:
                 raise
         self._made("create_service_linked_role", SPOT_ROLE, "account", SPOT_ROLE)
+
+    def github_provider(self) -> str:
+        """ARN of the account's identity provider for GitHub; empty where it has none."""
+        answer = self._call("list_open_id_connect_providers")
+        arns = [str(item["Arn"]) for item in answer["OpenIDConnectProviderList"]]
+        return next((arn for arn in arns if arn.endswith(_GITHUB)), "")
+
+    def provider_tags(self, arn: str) -> dict[str, str]:
+        """Tags of an identity provider; none where it is gone."""
+        try:
+            answer = self._call("list_open_id_connect_provider_tags", OpenIDConnectProviderArn=arn)
+        except NotFoundError:
+            return {}
+        return {item["Key"]: item["Value"] for item in answer["Tags"]}

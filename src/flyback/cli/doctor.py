@@ -11,7 +11,7 @@ import click
 
 from flyback import api
 from flyback.cli.options import account_flags, chosen_options
-from flyback.cli.screen import document, show
+from flyback.cli.screen import announce, document, show
 from flyback.spec.codec import encode
 
 __all__ = ["command"]
@@ -22,7 +22,8 @@ __all__ = ["command"]
 @account_flags
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--policy", is_flag=True, help="Print the IAM policy that you need, and no more.")
-def command(*, job: Path | None, as_json: bool, policy: bool, **flags: Any) -> None:
+@click.option("--managed", is_flag=True, help="With --policy: as a list of managed policies.")
+def command(*, job: Path | None, as_json: bool, policy: bool, managed: bool, **flags: Any) -> None:
     """Check what a run needs: credentials, region, quotas, deployment, image, clock, tools.
 
     Quotas are told for each market. The market that JOB asks first decides; without JOB it is
@@ -31,10 +32,14 @@ def command(*, job: Path | None, as_json: bool, policy: bool, **flags: Any) -> N
     Each line passes, fails with its remedy, or says why it could not be checked. The exit code is 0
     where nothing failed, 4 where the account must mend it, 2 where you can.
 
-    With --policy it checks nothing: it prints what whoever administers the account must allow you.
+    With --policy it checks nothing: it prints what whoever administers the account must allow you,
+    as one inline policy of a role, or as managed policies, each no longer than AWS takes it.
     """
-    if policy:
-        click.echo(json.dumps(api.own_policy(chosen_options(flags)), indent=2))
+    if policy or managed:
+        own = api.own_policy(chosen_options(flags))
+        click.echo(json.dumps(api.in_parts(own) if managed else own, indent=2))
+        if not managed and (excess := api.excess(own)):
+            announce(excess)
         return
     from flyback.results.standing import findings_view
 

@@ -21,6 +21,7 @@ def command() -> None:
 @click.option(
     "--speed", type=float, default=1.0, show_default=True, help="Simulated seconds per second."
 )
-def serve(*, port: int, region: str, speed: float) -> None:
+@click.option("--root", is_flag=True, help="Keys of the root user, not of a deployer.")
+def serve(*, port: int, region: str, speed: float, root: bool) -> None:
     """Keep an emulated cloud up and print the environment that points AWS clients at it."""
-    api.serve(port=port, region=region, speed=speed, announce=click.echo)
+    api.serve(port=port, region=region, speed=speed, announce=click.echo, root=root)

@@ -28,7 +28,7 @@ __all__ = ["command"]
 @click.option(
     "--policy",
     type=click.Path(path_type=Path),
-    help="You may do what this IAM policy allows, not everything.",
+    help="You may do what this IAM policy allows, not what `doctor --policy` prints.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document as last line.")
 def command(  # click hands over each flag by name

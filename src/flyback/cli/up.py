@@ -31,6 +31,11 @@ __all__ = ["command"]
     default=None,
     help="Machines without a public address; a dedicated VPC gets endpoints, billed by the hour.",
 )
+@click.option(
+    "--ci",
+    metavar="OWNER/REPO[@BRANCH]",
+    help="Let GitHub workflows of one branch (default: main) push images, with no stored key.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
     *,
@@ -38,6 +43,7 @@ def command(
     subnets: tuple[str, ...],
     dedicated_vpc: bool,
     private: bool | None,
+    ci: str | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -45,10 +51,30 @@ def command(
 
     Flags of the network that are left out keep what an earlier `up` was told.
     """
+    branch = api.Branch.parse(ci) if ci else None
     network = api.NetworkChoice(dedicated=dedicated_vpc, vpc=vpc, subnets=subnets, private=private)
     options = dataclasses.replace(chosen_options(flags, quiet=as_json), network=network)
     deployment = api.up(options)
+    access = api.let_push(branch, options) if branch else None
     if as_json:
-        document(encode(deployment))
+        document(encode(deployment) | ({"ci": encode(access)} if access else {}))
         return
     announce(f"deployed: {deployment.name}; runs go to {deployment.store_url}")
+    if access is not None and branch is not None:
+        _tell(access, branch)
+
+
+def _tell(access: api.PushAccess, branch: api.Branch) -> None:
+    """What is left to do in the repository."""
+    from flyback.infra import workflows
+
+    announce(f"{access.subject} may push to {access.repository}; in that repository:")
+    for name, value in (
+        ("AWS_REGION", access.region),
+        ("FLYBACK_PUSH_ROLE", access.role),
+        ("FLYBACK_REPOSITORY", access.repository),
+    ):
+        announce(f"  gh variable set {name} --body {value}")
+    announce(f"  cp {workflows.path('push-image')} .github/workflows/")
+    if branch.name != "main":
+        announce(f"  and name the branch {branch.name} in that file")

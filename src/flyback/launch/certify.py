@@ -14,7 +14,7 @@ from flyback.aws.ec2 import GONE, Instance
 from flyback.aws.iam import SPOT_ROLE
 from flyback.aws.ledger import FileLedger, LedgerEntry
 from flyback.aws.session import Session
-from flyback.launch.deployment import NAME_TAG, bucket_names, stack_name
+from flyback.launch.deployment import NAME_TAG, PARTS, bucket_names, stack_name
 from flyback.launch.existence import is_there
 from flyback.launch.fleet import RUN_TAG
 from flyback.spec.certificate import Certificate, Check, Leftover
@@ -44,19 +44,34 @@ def certify_run(session: Session, run_id: str, ledger: FileLedger, clock: Clock)
 
 
 def certify_account(
-    session: Session, name: str, stack_id: str | None, ledger: FileLedger, clock: Clock
+    session: Session, name: str, stack_ids: Sequence[str], ledger: FileLedger, clock: Clock
 ) -> Certificate:
-    """Prove that nothing of the deployment `name` is left in the account and region."""
+    """Prove that nothing of the deployment `name` is left in the account and region.
+
+    Args:
+        session: The account.
+        name: The deployment's.
+        stack_ids: Of the stacks that were removed.
+        ledger: Of this machine.
+        clock: For waiting.
+    """
+    stacks = [stack_name(name, part) for part in PARTS]
     buckets = tuple(bucket_names(name, session.identity.account, session.region).values())
     group = f"/flyback/{name}/"
 
     def is_ours(entry: LedgerEntry) -> bool:
-        return entry.name == stack_name(name) or entry.scope not in ("stack", "account")
+        return entry.name in stacks or entry.scope not in ("stack", "account")
 
     def ask() -> list[Check]:
         return [
             _ledger_check(session, ledger, is_ours, name),
-            *([_stack_check(session, stack_id)] if stack_id else []),
+            *(_stack_check(session, stack_id) for stack_id in stack_ids),
+            _check(
+                "sweep",
+                "iam",
+                f"ListOpenIDConnectProviders {NAME_TAG}={name}",
+                _own_providers(session, name),
+            ),
             _tagging_check(session, NAME_TAG, name),
             *_machine_checks(session, NAME_TAG, name, "sweep"),
             _check(
@@ -154,6 +169,12 @@ def _belongs(tags: Mapping[str, str], name: str | None) -> bool:
     return name is None or tags.get(NAME_TAG, name) == name
 
 
+def _own_providers(session: Session, name: str) -> list[str]:
+    """The account's identity provider for GitHub, where this deployment made it."""
+    arn = session.iam.github_provider()
+    return [arn] if arn and session.iam.provider_tags(arn).get(NAME_TAG) == name else []
+
+
 def _stack_check(session: Session, stack_id: str) -> Check:
     resources: tuple[StackResource, ...] = ()
     if session.cloudformation.describe(stack_id) is not None:
@@ -222,6 +243,12 @@ def _leftover(service: str, identifier: str) -> Leftover:
         elif service == "logs":
             kind = "log group"
             remedy = f"aws logs delete-log-group --log-group-name {identifier}"
+        elif ":oidc-provider/" in identifier:
+            kind = "identity provider"
+            remedy = (
+                "aws iam delete-open-id-connect-provider "
+                f"--open-id-connect-provider-arn {identifier}"
+            )
         elif ":stack/" in identifier:
             kind, remedy = "stack", f"aws cloudformation delete-stack --stack-name {identifier}"
     return Leftover(service=service, kind=kind, identifier=identifier, remedy=remedy)

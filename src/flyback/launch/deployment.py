@@ -8,16 +8,20 @@ from flyback.aws.cloudformation import StackFacts
 from flyback.aws.session import Session
 from flyback.errors import NotDeployedError
 
-__all__ = ["NAME_TAG", "READY", "Deployment", "bucket_names", "find", "stack_name"]
+__all__ = ["NAME_TAG", "PARTS", "READY", "Deployment", "bucket_names", "find", "stack_name"]
 
 NAME_TAG = "flyback:name"  # on everything that flyback creates; its value is the deployment's name
 
 READY = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"})
 
 
-def stack_name(name: str) -> str:
-    """The core stack of the deployment called `name`."""
-    return f"{name}-core"
+PARTS = ("ci", "core")
+"""The stacks that a deployment may have, in the order in which they are removed."""
+
+
+def stack_name(name: str, part: str = "core") -> str:
+    """A stack of the deployment called `name`."""
+    return f"{name}-{part}"
 
 
 def bucket_names(name: str, account: str, region: str) -> dict[str, str]:

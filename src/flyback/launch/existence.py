@@ -10,7 +10,9 @@ from flyback.aws.session import Session
 
 __all__ = ["is_there"]
 
-_BY_PATH = frozenset({"cloudformation", "ec2", "ecr"})  # KIND/NAME; CloudWatch Logs has KIND:NAME
+_BY_PATH = frozenset(
+    {"cloudformation", "ec2", "ecr", "iam"}
+)  # KIND/NAME; CloudWatch Logs has KIND:NAME
 
 
 def is_there(session: Session, arn: str) -> bool:
@@ -41,6 +43,10 @@ def _is_stack(session: Session, stack_id: str) -> bool:
     return stack is not None and stack.status != "DELETE_COMPLETE"
 
 
+def _is_provider(session: Session, name: str) -> bool:
+    return session.iam.github_provider().endswith(f"/{name}")
+
+
 _QUESTIONS: Mapping[tuple[str, str], Callable[[Session, str], bool]] = {
     ("cloudformation", "stack"): _is_stack,
     # an instant fleet is a record of a request: it holds nothing once its machines are gone
@@ -51,6 +57,7 @@ _QUESTIONS: Mapping[tuple[str, str], Callable[[Session, str], bool]] = {
     ("ec2", "vpc-endpoint"): lambda session, name: session.network.endpoint_exists(name),
     ("ec2", "volume"): lambda session, name: session.ec2.volume_exists(name),
     ("ecr", "repository"): lambda session, name: session.repositories.exists(name),
+    ("iam", "oidc-provider"): _is_provider,
     ("logs", "log-group"): lambda session, name: name in session.logs.groups(name),
     ("s3", ""): lambda session, name: name in session.buckets.names(name),
 }

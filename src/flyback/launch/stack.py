@@ -1,4 +1,4 @@
-"""`up`: the core stack as its template says. Makes no mutating call where nothing changed.
+"""`up`: a stack as its template says. Makes no mutating call where nothing changed.
 
 Whatever an earlier command left behind, a stack at work, half made, half deleted or half rolled
 back, is brought to rest first; so a command that was cut off is completed by running it again.
@@ -20,7 +20,7 @@ from flyback.launch.progress import Report, silent
 from flyback.launch.stuck import stuck_in
 from flyback.spec.clock import Clock
 
-__all__ = ["Desired", "follow", "is_busy", "up"]
+__all__ = ["Desired", "converge", "follow", "is_busy", "up"]
 
 _POLL_S = 10.0
 _BUSY = "_IN_PROGRESS"
@@ -32,10 +32,11 @@ _ROUNDS = 8  # each brings the stack nearer; only somebody who works against us 
 
 @dataclass(frozen=True, kw_only=True)
 class Desired:
-    """What the core stack should be.
+    """What a stack should be.
 
     Args:
         name: The deployment's.
+        part: Which of its stacks.
         template: Its text.
         parameters: Values that are named now; a stack keeps its own values of all others.
         defaults: Values for a new stack, instead of the template's own.
@@ -43,10 +44,16 @@ class Desired:
     """
 
     name: str
+    part: str = "core"
     template: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stack(self) -> str:
+        """The stack's name."""
+        return stack_name(self.name, self.part)
 
     def for_new(self) -> dict[str, str]:
         """Parameters of a stack that does not exist yet."""
@@ -73,18 +80,28 @@ def up(session: Session, desired: Desired, clock: Clock, report: Report = silent
             stack can't be removed.
         AccessDeniedError: a permission is missing.
     """
-    name = stack_name(desired.name)
     if not session.iam.has_spot_role():
         report("deploy", "creating EC2 Spot's service-linked role (it stays after `down`)")
         session.iam.create_spot_role()
+    return Deployment.from_stack(desired.name, converge(session, desired, clock, report))
+
+
+def converge(session: Session, desired: Desired, clock: Clock, report: Report) -> StackFacts:
+    """Bring a stack to what is desired, whatever state it is in.
+
+    Raises:
+        ServiceError: as `up`.
+        AccessDeniedError: a permission is missing.
+    """
+    name = desired.stack
     for _ in range(_ROUNDS):
         stack = session.cloudformation.describe(name)
         if stack is not None and stack.status in READY and _is_up_to_date(session, desired, stack):
             report("deploy", f"the stack {name} is up to date")
-            return Deployment.from_stack(desired.name, stack)
+            return stack
         deployed = _step(session, desired, stack, clock, report)
         if deployed is not None:
-            return Deployment.from_stack(desired.name, deployed)
+            return deployed
     raise ServiceError(
         f"the stack {name!r} does not come to rest",
         where=f"region {session.region}",
@@ -127,7 +144,7 @@ def _step(
     session: Session, desired: Desired, stack: StackFacts | None, clock: Clock, report: Report
 ) -> StackFacts | None:
     """One move towards what is desired; the stack once it is there."""
-    service, name = session.cloudformation, stack_name(desired.name)
+    service, name = session.cloudformation, desired.stack
     if stack is None:
         return _new(session, desired, clock, report)
     if is_busy(stack.status):
@@ -146,8 +163,8 @@ def _step(
 
 
 def _new(session: Session, desired: Desired, clock: Clock, report: Report) -> StackFacts | None:
-    service, name = session.cloudformation, stack_name(desired.name)
-    kept = kept_buckets(session, desired.name)
+    service, name = session.cloudformation, desired.stack
+    kept = kept_buckets(session, desired.name) if desired.part == "core" else {}
     try:
         if kept:
             _take_in(session, desired, kept, clock, report)
@@ -163,7 +180,7 @@ def _take_in(
     session: Session, desired: Desired, kept: dict[str, str], clock: Clock, report: Report
 ) -> None:
     """A new stack of nothing but the buckets that an earlier `down` kept."""
-    service, name = session.cloudformation, stack_name(desired.name)
+    service, name = session.cloudformation, desired.stack
     report("deploy", f"taking in {', '.join(sorted(kept.values()))}, which an earlier `down` kept")
     resources = existing(session, kept)
     template = templates.resources_only(desired.template, [item.logical_id for item in resources])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flyback.aws.ec2 import GONE
 from flyback.aws.session import Session
 from flyback.errors import LeftoversError
-from flyback.launch.deployment import NAME_TAG, stack_name
+from flyback.launch.deployment import NAME_TAG, PARTS, stack_name
 from flyback.launch.kept import full_buckets, kept_buckets
 from flyback.launch.progress import Report, silent
 from flyback.launch.stack import follow, is_busy
@@ -24,7 +24,7 @@ _ROUNDS = 5  # waiting for another command, a delete that fails, and one that ke
 
 def down(
     session: Session, name: str, clock: Clock, *, keep_data: bool = False, report: Report = silent
-) -> str | None:
+) -> tuple[str, ...]:
     """Remove the deployment.
 
     Args:
@@ -35,11 +35,34 @@ def down(
         report: Told each step.
 
     Returns:
-        Id of the stack that was removed, or None where there was none.
+        Ids of the stacks that were removed.
 
     Raises:
         LeftoversError: CloudFormation could not delete something.
     """
+    others = [_beside(session, name, part, clock, report) for part in PARTS if part != "core"]
+    core = _core(session, name, clock, keep_data=keep_data, report=report)
+    return tuple(stack_id for stack_id in (*others, core) if stack_id)
+
+
+def _beside(session: Session, name: str, part: str, clock: Clock, report: Report) -> str:
+    """Remove a stack that holds no data; its id, or empty where there was none."""
+    stack_id = ""
+    for _ in range(_ROUNDS):
+        stack = session.cloudformation.describe(stack_id or stack_name(name, part))
+        if stack is None or stack.status == "DELETE_COMPLETE":
+            return stack_id
+        stack_id = stack.stack_id
+        if not is_busy(stack.status):
+            report("teardown", f"deleting the stack {stack.name}")
+            session.cloudformation.delete(stack_id)
+        follow(session, stack_id, clock, report)
+    raise _stuck(session, name, part, stack_id)
+
+
+def _core(
+    session: Session, name: str, clock: Clock, *, keep_data: bool, report: Report
+) -> str | None:
     stack_id = None
     for _ in range(_ROUNDS):
         terminate_and_wait(session, _running(session, name), clock, report)
@@ -64,12 +87,16 @@ def down(
         report("teardown", f"deleting the stack {stack.name}{kept}")
         session.cloudformation.delete(stack_id, keep=keep)
         follow(session, stack_id, clock, report)
-    stuck = stuck_in(session, stack_id) if stack_id else ()
+    raise _stuck(session, name, "core", stack_id or "")
+
+
+def _stuck(session: Session, name: str, part: str, stack_id: str) -> LeftoversError:
+    stuck = stuck_in(session, stack_id)
     why = "".join(f"; {each}" for each in stuck)
     remedies = [each.remedy for each in stuck]
-    raise LeftoversError(
+    return LeftoversError(
         f"the stack is still not deleted after {_ROUNDS} attempts{why}",
-        where=stack_name(name),
+        where=stack_name(name, part),
         remedy="\n    ".join([*remedies, "then run `flyback down` again"]),
     )
 

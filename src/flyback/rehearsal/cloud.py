@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.rehearsal.clock import VirtualClock
 from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
 from flyback.rehearsal.front import Front, Middleware
@@ -26,14 +27,15 @@ from flyback.rehearsal.market import (
     SpotMarket,
 )
 from flyback.rehearsal.middleware import Authorizer, Faults, Gaps, Journal, Moto
-from flyback.rehearsal.moto_state import fresh, simulated_time
+from flyback.rehearsal.moto_state import ACCOUNT, fresh, simulated_time
 from flyback.rehearsal.parameters import SsmGap
 from flyback.rehearsal.permissions import IamGap, StsGap
 from flyback.rehearsal.reach import check_reach
 from flyback.rehearsal.server import Server
 from flyback.rehearsal.tagging import TaggingGap
 from flyback.rehearsal.transport import Clients
-from flyback.spec.settings import DEFAULT_REGION
+from flyback.rehearsal.web_identity import Issuers
+from flyback.spec.settings import DEFAULT_NAME, DEFAULT_REGION
 
 __all__ = ["START", "RehearsalCloud", "Served"]
 
@@ -50,10 +52,12 @@ class Served:
         port: To listen on; 0 takes a free one.
         flow_speed: Simulated seconds per real second while nobody takes part in the clock; None
             lets time stand still then.
+        root: Whether its clients are the root user, not a deployer.
     """
 
     port: int = 0
     flow_speed: float | None = None
+    root: bool = False
 
 
 class RehearsalCloud:
@@ -72,12 +76,14 @@ class RehearsalCloud:
 
     Attributes:
         conditions: How its market behaves; to be set before `start`.
-        policy: What the client may do, as a policy document, to be set before `start`; None makes
-            it the root user.
+        policy: What the client may do, as a policy document, to be set before `start`: at first
+            what `flyback doctor --policy` prints for the deployment called flyback; None makes it
+            the root user.
         clock: The simulated time.
         journal: Every request.
         judge: Every question to IAM, and its answer.
         client: Whose keys `environment` holds.
+        issuers: Identity providers outside the account, whose tokens its roles may trust.
         faults: Failures to act out.
         capacity: Which machines are refused by name, on top of the market.
         market: Which machines are to be had otherwise, and for how much.
@@ -97,6 +103,7 @@ class RehearsalCloud:
     journal: Journal
     judge: Judge
     client: Signer
+    issuers: Issuers
     faults: Faults
     capacity: Capacity
     market: SpotMarket
@@ -126,7 +133,8 @@ class RehearsalCloud:
         self._start = start
         self._factor = factor
         self._served = served or Served()
-        self.policy: Mapping[str, Any] | None = None
+        own = Place(name=DEFAULT_NAME, account=ACCOUNT, region=region)
+        self.policy: Mapping[str, Any] | None = deployer_policy(own)
         self.client = ROOT
         self.conditions = Conditions()
         self._running: contextlib.ExitStack | None = None
@@ -189,13 +197,14 @@ class RehearsalCloud:
         identities = Identities(self.clock.now)
         self.journal = Journal(self.clock.now)
         self.judge = Judge(self.clock.now)
+        self.issuers = Issuers(self.clock.now)
         self.faults = Faults(self._seed)
         self.capacity = Capacity()
         self.machines = Machines(self.clock)
         self._open_market()
         self.middlewares = (
             self.journal,
-            Authorizer(identities, self.judge),
+            Authorizer(identities, self.judge, self.issuers),
             self.faults,
             self._gaps(),
             Moto(),

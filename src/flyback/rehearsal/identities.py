@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
+from flyback.audit.iam.footprint import parts
 from flyback.rehearsal.moto_state import ACCOUNT, LOCK, backend
 
 __all__ = ["ROOT", "Identities", "Signer", "deployer"]
@@ -53,15 +54,20 @@ _DEPLOYER = "deployer"
 
 
 def deployer(iam: Any, policy: Mapping[str, Any]) -> Signer:
-    """Make a user with one policy, and their keys.
+    """Make a user with a policy, in parts where it is longer than one may be, and their keys.
 
     Args:
         iam: A boto3 client of the root user.
         policy: The policy's document.
+
+    Raises:
+        UserError: the policy can't be divided into parts that IAM takes.
     """
     user = iam.create_user(UserName=_DEPLOYER)["User"]
-    made = iam.create_policy(PolicyName=_DEPLOYER, PolicyDocument=json.dumps(policy))["Policy"]
-    iam.attach_user_policy(UserName=_DEPLOYER, PolicyArn=made["Arn"])
+    for number, part in enumerate(parts(policy), 1):
+        named = {"PolicyName": f"{_DEPLOYER}-{number}", "PolicyDocument": json.dumps(part)}
+        made = iam.create_policy(**named)["Policy"]
+        iam.attach_user_policy(UserName=_DEPLOYER, PolicyArn=made["Arn"])
     key = iam.create_access_key(UserName=_DEPLOYER)["AccessKey"]
     return Signer(
         principal=user["Arn"], access_key=key["AccessKeyId"], secret=key["SecretAccessKey"]

@@ -183,12 +183,17 @@ def _iam(iam: Any) -> dict[str, dict[str, Any]]:
             for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
         }
     profiles = _whole(iam, "list_instance_profiles", "InstanceProfiles", {})
+    providers = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
     policies = _whole(iam, "list_policies", "Policies", {"Scope": "Local"})
     users = _whole(iam, "list_users", "Users", {})
     return {
         "iam:role": own,
         "iam:service-linked-role": {name: {} for name in linked},
         "iam:instance-profile": {item["InstanceProfileName"]: item for item in profiles},
+        "iam:oidc-provider": {
+            item["Arn"]: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=item["Arn"])
+            for item in providers
+        },
         "iam:policy": {item["Arn"]: item for item in policies},
         "iam:user": {item["UserName"]: item for item in users},
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from flyback.rehearsal.call import AwsError, Call, Response
 from flyback.rehearsal.iam.denials import decoded
+from flyback.rehearsal.iam.limits import LIMITED, check_length
 from flyback.rehearsal.moto_state import LOCK, backend
 
 __all__ = ["IamGap", "StsGap"]
@@ -34,14 +35,17 @@ class StsGap:
 
 
 class IamGap:
-    """Service-linked roles: made once, and nobody's to delete."""
+    """Service-linked roles: made once, and nobody's to delete; policies: only so long."""
 
     service = "iam"
-    operations = frozenset({"CreateServiceLinkedRole", "DeleteRole"})
+    operations = frozenset({"CreateServiceLinkedRole", "DeleteRole", *LIMITED})
 
     def answer(
         self, call: Call, forward: Callable[[Call], Response]
     ) -> Mapping[str, Any] | Response:
+        if call.operation in LIMITED:
+            check_length(call)
+            return forward(call)
         with LOCK:
             roles = list(backend("iam", "global").roles.values())
         if call.operation == "DeleteRole":

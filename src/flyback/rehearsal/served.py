@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.rehearsal.cloud import RehearsalCloud, Served
+from flyback.rehearsal.moto_state import ACCOUNT
 from flyback.spec.codec import write_json
 from flyback.spec.settings import DEFAULT_REGION
 
@@ -21,10 +23,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def serve(
     folder: Path,
     address: Path,
+    served: Served,
     *,
-    port: int = 0,
     region: str = DEFAULT_REGION,
-    speed: float = 1.0,
     announce: Callable[[str], object] = print,
 ) -> None:
     """Keep a cloud up until SIGINT or SIGTERM.
@@ -34,9 +35,8 @@ def serve(
     Args:
         folder: Its machines live below.
         address: A JSON file with `endpoint`, `pid` and `environment`, there while it is up.
-        port: To listen on; 0 takes a free one.
+        served: On which port, how time flows between commands, and whose keys it prints.
         region: The emulated account's.
-        speed: Simulated seconds per real second between commands.
         announce: Told, line by line, how to reach it.
 
     Raises:
@@ -50,8 +50,10 @@ def serve(
 
     before = {number: signal.signal(number, end) for number in _SIGNALS}
     try:
-        served = Served(port=port, flow_speed=speed)
-        with RehearsalCloud(folder, region=region, served=served) as cloud:
+        held = RehearsalCloud(folder, region=region, served=served)
+        anywhere = Place(name="*", account=ACCOUNT, region="*")  # its deployments have any name
+        held.policy = None if served.root else deployer_policy(anywhere)
+        with held as cloud:
             environment = cloud.environment()
             write_json(
                 address,

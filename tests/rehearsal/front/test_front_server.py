@@ -214,8 +214,9 @@ def test_a_served_cloud(tmp_path: Path) -> None:
     """`serve` announces itself, answers, and takes its address back on SIGTERM."""
     address = tmp_path / "served.json"
     program = (
-        "import sys; from pathlib import Path; from flyback.rehearsal.served import serve; "
-        "serve(Path(sys.argv[1]), Path(sys.argv[2]), speed=60)"
+        "import sys; from pathlib import Path; from flyback.rehearsal.cloud import Served; "
+        "from flyback.rehearsal.served import serve; "
+        "serve(Path(sys.argv[1]), Path(sys.argv[2]), Served(flow_speed=60, root=True))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "cloud"), str(address)],

@@ -9,6 +9,7 @@ CloudFormation on their behalf included; tests record again and compare.
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +18,28 @@ from typing import Any
 
 from flyback.audit.iam.asked import Asked
 from flyback.audit.iam.needs import UnmappedError
+from flyback.errors import UserError
 
-__all__ = ["Place", "Wanted", "deployer_policy", "policy_of", "recorded", "smallest"]
+__all__ = [
+    "MANAGED_POLICY_CHARACTERS",
+    "ROLE_POLICY_CHARACTERS",
+    "Place",
+    "Wanted",
+    "characters",
+    "deployer_policy",
+    "parts",
+    "policy_of",
+    "recorded",
+    "smallest",
+]
 
-_KEPT = ("iam:PassedToService", "iam:AWSServiceName", "ec2:CreateAction")
+MANAGED_POLICY_CHARACTERS = 6144
+"""Of one managed policy; white space does not count (IAM user guide, "IAM and AWS STS quotas")."""
+
+ROLE_POLICY_CHARACTERS = 10_240
+"""Of all inline policies of a role together (as above)."""
+
+_KEPT = ("iam:PassedToService", "ec2:CreateAction")
 _VERSION = "2012-10-17"
 
 
@@ -99,12 +118,69 @@ def recorded() -> tuple[Wanted, ...]:
     return tuple(sorted(Wanted(**item) for item in csv.DictReader(lines)))
 
 
-def deployer_policy(place: Place) -> dict[str, Any]:
-    """The policy of whoever runs `up`, `run` and `down`."""
-    return policy_of(recorded(), place)
+def deployer_policy(*places: Place) -> dict[str, Any]:
+    """The policy of whoever runs `up`, `run` and `down` in these places."""
+    return policy_of(recorded(), *places)
 
 
-def policy_of(wanted: Iterable[Wanted], place: Place) -> dict[str, Any]:
+def characters(document: Mapping[str, Any]) -> int:
+    """How long IAM takes a policy to be."""
+    return len(_compact(document))
+
+
+def parts(
+    document: Mapping[str, Any], most: int = MANAGED_POLICY_CHARACTERS
+) -> tuple[dict[str, Any], ...]:
+    """A policy as several that grant the same together, each of at most so many characters.
+
+    A statement that is too long by itself is divided: its actions on each half of its resources
+    are its actions on all of them, and the other way round.
+
+    Args:
+        document: The policy.
+        most: Characters of each, white space left out.
+
+    Raises:
+        UserError: a statement can't be divided so far.
+    """
+    room = most - characters({"Version": _VERSION, "Statement": []})
+    found: list[list[dict[str, Any]]] = [[]]
+    statements = document["Statement"]
+    for whole in statements if isinstance(statements, list) else [statements]:
+        for statement in _divided(whole, room):
+            if found[-1] and len(_compact([*found[-1], statement])) - 2 > room:
+                found.append([])
+            found[-1].append(statement)
+    version = document.get("Version", _VERSION)
+    return tuple({"Version": version, "Statement": part} for part in found)
+
+
+def _divided(statement: Mapping[str, Any], room: int) -> Iterator[dict[str, Any]]:
+    if len(_compact(statement)) <= room:
+        yield dict(statement)
+        return
+    lists = {key: statement[key] for key in ("Action", "Resource") if _many(statement.get(key))}
+    if not lists:
+        raise UserError(
+            f"a statement is longer than {room} characters and can't be divided",
+            where=str(statement.get("Sid", "Statement")),
+            remedy="write it as several",
+        )
+    key = max(lists, key=lambda name: len(_compact(lists[name])))
+    middle = len(lists[key]) // 2
+    for half in (lists[key][:middle], lists[key][middle:]):
+        yield from _divided({**statement, key: half}, room)
+
+
+def _many(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def policy_of(wanted: Iterable[Wanted], *places: Place) -> dict[str, Any]:
     """A policy document: one statement for each set of resources and each condition key.
 
     Actions of EC2 share one statement: each takes resources of its own types only, so that their
@@ -117,7 +193,7 @@ def policy_of(wanted: Iterable[Wanted], place: Place) -> dict[str, Any]:
         key, _, value = item.condition.partition("=")
         found = granted.setdefault(("ec2" if joint else item.action, key), _Granted())
         found.actions.add(item.action)
-        found.resources.add(item.resource.format_map(place.fields))
+        found.resources.update(item.resource.format_map(place.fields) for place in places)
         if value:
             found.values.add(value)
     merged: dict[tuple[frozenset[str], str, frozenset[str]], set[str]] = {}
@@ -162,7 +238,7 @@ _EC2 = re.compile(r"^(arn:[^:]+:ec2:[^:]*:[^:]*:[a-z-]+)/.*$")
 _DATA = re.compile(r"^(arn:[^:]+:s3:::[^/]+-data-\d{12}-[a-z0-9-]+)/.+$")
 _FOLDER = re.compile(r"^(arn:[^:]+:s3:::[^/]+/[^/]+)/.+$")
 _STACK = re.compile(r"^(arn:[^:]+:cloudformation:[^:]+:[^:]+:stack/[^/]+)/.*$")
-_MADE_UP = re.compile(r"^(.*:(?:role|instance-profile)/[A-Za-z0-9-]+?-core)-[A-Za-z0-9-]+$")
+_MADE_UP = re.compile(r"^(.*:(?:role|instance-profile)/[A-Za-z0-9-]+?-(?:core|ci))-[A-Za-z0-9-]+$")
 _LOGS = re.compile(r"^(arn:[^:]+:logs:[^:]+:[^:]+:log-group:/flyback/[^/]+)/[^:]*(:.*)?$")
 _SECRET = re.compile(r"^(arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:flyback)/.*$")
 _AMI = re.compile(r"^(arn:[^:]+:ssm:[^:]+::parameter/aws/service/deeplearning/ami)/.*$")
@@ -195,9 +271,13 @@ def _covering(found: set[Wanted]) -> Iterator[Wanted]:
             other
             for other in found
             if other != item
-            and (other.action, other.condition) == (item.action, item.condition)
-            and other.resource.endswith("*")
-            and item.resource.startswith(other.resource[:-1])
+            and other.action == item.action
+            and other.condition in (item.condition, "")
+            and (other.resource == item.resource or _begins(item.resource, other.resource))
         )
         if next(wider, None) is None:
             yield item
+
+
+def _begins(resource: str, pattern: str) -> bool:
+    return pattern.endswith("*") and resource.startswith(pattern[:-1])

@@ -13,6 +13,7 @@ from typing import Any
 
 from flyback.audit.iam.asked import Asked, Attached, answer, concerns
 from flyback.audit.iam.needs import rows
+from flyback.audit.iam.trust import too_trusting
 
 __all__ = ["Grant", "Implicit", "Verdict", "grants", "implicit", "judge_grants", "too_wide"]
 
@@ -165,21 +166,25 @@ def implicit() -> tuple[Implicit, ...]:
 def too_wide(policy: Attached) -> Iterator[str]:
     """Wildcards that say more than is meant.
 
-    An action with one, or `*` as the resource of an action that takes resources.
+    An action with one, or `*` as the resource of an action that takes resources; in a role's trust,
+    whatever lets in more than is named.
     """
-    if policy.kind != "identity":
-        return
     for statement in normal(policy.document)["Statement"]:
-        if statement["Effect"] != "Allow":
-            continue
-        name = f"{policy.label}: {statement.get('Sid', '')}"
-        for action in statement.get("Action", ()):
-            if "*" in action:
-                yield f"{name}: {action} is more than one action"
-            elif "*" in statement.get("Resource", ()) and not _takes_none(action, statement):
-                yield f"{name}: {action} takes a resource, and has *"
-        if "NotAction" in statement or "NotResource" in statement:
-            yield f"{name}: grants everything but what it names"
+        if policy.kind == "trust":
+            for finding in too_trusting(statement):
+                yield f"{policy.label}: {finding}"
+        elif policy.kind == "identity" and statement["Effect"] == "Allow":
+            yield from _too_much(statement, f"{policy.label}: {statement.get('Sid', '')}")
+
+
+def _too_much(statement: Mapping[str, Any], name: str) -> Iterator[str]:
+    for action in statement.get("Action", ()):
+        if "*" in action:
+            yield f"{name}: {action} is more than one action"
+        elif "*" in statement.get("Resource", ()) and not _takes_none(action, statement):
+            yield f"{name}: {action} takes a resource, and has *"
+    if "NotAction" in statement or "NotResource" in statement:
+        yield f"{name}: grants everything but what it names"
 
 
 def _takes_none(action: str, statement: Mapping[str, Any]) -> bool:

@@ -371,6 +371,18 @@ def _deleted_objects(called: Called, facts: Facts, row: Row) -> Iterator[Need]:
         )
 
 
+def _provider_by_url(called: Called, facts: Facts, row: Row) -> Iterator[Need]:
+    """An identity provider is named by its URL without the scheme (IAM identifiers)."""
+    del facts
+    name = str(called.params.get("Url", "*")).removeprefix("https://")
+    yield Need(
+        action=row.action,
+        resource=f"arn:{called.partition}:iam::{called.account}:oidc-provider/{name}",
+        context=context_of(row, called),
+    )
+
+
 BUILDERS["@ids"] = _by_ids
+BUILDERS["@oidc-provider"] = _provider_by_url
 BUILDERS["@parameter"] = _by_parameter_name
 BUILDERS["@delete-objects"] = _deleted_objects

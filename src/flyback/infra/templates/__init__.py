@@ -13,7 +13,7 @@ from typing import Any
 
 __all__ = ["NAMES", "parameters", "path", "read", "resources_only"]
 
-NAMES = ("core",)
+NAMES = ("core", "ci")
 """Every template that there is."""
 
 

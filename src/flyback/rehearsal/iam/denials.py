@@ -65,6 +65,8 @@ def decoded(message: str) -> str:
 
 
 def _sentence(service: str, principal: Principal, need: Need, decision: Decision) -> str:
+    if need.action == "sts:AssumeRoleWithWebIdentity":
+        return f"Not authorized to perform {need.action}"
     who = principal.arn or "anonymous"
     resource = f'"{need.resource}"' if service == "s3" else need.resource
     asked = f"User: {who} is not authorized to perform: {need.action} on resource: {resource}"

@@ -26,6 +26,7 @@ from flyback.rehearsal.iam.facts import AccountFacts
 from flyback.rehearsal.identities import Signer
 from flyback.rehearsal.moto_state import LOCK
 from flyback.rehearsal.serialising import error_code_of
+from flyback.rehearsal.web_identity import WebIdentity
 
 __all__ = ["Asked", "Judge"]
 
@@ -100,6 +101,18 @@ class Judge:
             for need in questions:
                 self._decide(call, principal, session, _with(need, extra))
 
+    def check_token(self, call: Call, identity: WebIdentity) -> None:
+        """Let the bearer of a token pass, or refuse them: the role's trust decides alone.
+
+        Raises:
+            AwsError: AWS's own refusal.
+        """
+        with LOCK:
+            principal = Principal.from_arn(identity.provider)
+            extra = {**self._environment(call, None), **identity.context()}
+            for need in needs(_called(call), AccountFacts(call.region)):
+                self._decide(call, principal, None, _with(need, extra))
+
     def after(self, call: Call, signer: Signer, response: Response) -> None:
         """Hide from those who may not list a bucket what it does not hold.
 
@@ -155,7 +168,7 @@ class Judge:
             self._stack_caller = signer
         return described(signer.principal, signer.session), signer.session, context
 
-    def _environment(self, call: Call, signer: Signer) -> dict[str, str | tuple[str, ...]]:
+    def _environment(self, call: Call, signer: Signer | None) -> dict[str, str | tuple[str, ...]]:
         now = self._now()
         moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         context: dict[str, str | tuple[str, ...]] = {
@@ -168,8 +181,9 @@ class Judge:
             "aws:UserAgent": str(call.environ.get("HTTP_USER_AGENT", "")),
             "aws:ViaAWSService": "false",
         }
-        if signer.session is not None and signer.session.session_name.startswith("i-"):
-            name = signer.session.session_name
+        session = signer.session if signer is not None else None
+        if session is not None and session.session_name.startswith("i-"):
+            name = session.session_name
             context["ec2:SourceInstanceARN"] = (
                 f"arn:aws:ec2:{call.region}:{call.account}:instance/{name}"
             )

@@ -13,11 +13,13 @@ from flyback.rehearsal.iam import Judge
 from flyback.rehearsal.identities import Identities, Signer
 from flyback.rehearsal.naming import Scope, scope_of
 from flyback.rehearsal.signing import content_matches, signature_of
+from flyback.rehearsal.web_identity import Issuers
 
 __all__ = ["Authorizer"]
 
 # Operations that AWS takes unsigned: a token of somebody else's proves who asks.
-_UNSIGNED = frozenset({("sts", "AssumeRoleWithWebIdentity"), ("sts", "AssumeRoleWithSAML")})
+_BY_TOKEN = ("sts", "AssumeRoleWithWebIdentity")
+_UNSIGNED = frozenset({_BY_TOKEN, ("sts", "AssumeRoleWithSAML")})
 
 _UNKNOWN = "The security token included in the request is invalid."
 _MISMATCH = (
@@ -77,16 +79,26 @@ class Authorizer:
     Args:
         identities: Every access key of the account.
         judge: Decides by the account's policies; None lets everybody who is known do everything.
+        issuers: Know whose token it is; None believes no token.
     """
 
-    def __init__(self, identities: Identities, judge: Judge | None = None) -> None:
+    def __init__(
+        self,
+        identities: Identities,
+        judge: Judge | None = None,
+        issuers: Issuers | None = None,
+    ) -> None:
         self._identities = identities
         self._judge = judge
+        self._issuers = issuers
 
     def __call__(self, call: Call, forward: Callable[[Call], Response]) -> Response:
         scope = scope_of(call.environ)
         if call.service == "s3" and "AWSAccessKeyId=" in str(call.environ.get("QUERY_STRING", "")):
             raise AwsError("InvalidRequest", _VERSION_2)
+        if (call.service, call.operation) == _BY_TOKEN:
+            self._check_token(call)
+            return forward(call)
         if scope is not None:
             return self._judged(call, self._check(call, scope), forward)
         if (call.service, call.operation) not in _UNSIGNED:
@@ -100,6 +112,12 @@ class Authorizer:
         response = forward(call)
         self._judge.after(call, signer, response)
         return response
+
+    def _check_token(self, call: Call) -> None:
+        if self._judge is None or self._issuers is None:
+            raise _refusal(call, "unsigned")
+        identity = self._issuers.identify(str(call.params.get("WebIdentityToken", "")))
+        self._judge.check_token(call, identity)
 
     def _check(self, call: Call, scope: Scope) -> Signer:
         signer = self._identities.find(scope.access_key)

@@ -51,6 +51,7 @@ _PRETENDED = frozenset(
         ("ec2", "RequestSpotInstances"),  # drops most of the launch specification
         ("ec2", "RequestSpotFleet"),
         ("ec2", "ModifyFleet"),
+        ("sts", "AssumeRoleWithSAML"),  # believes any assertion
         ("sts", "GetSessionToken"),  # a constant key that opens nothing
         ("sts", "GetFederationToken"),
         ("ssm", "SendCommand"),  # "Success", and nothing ran

@@ -13,6 +13,7 @@ from flyback.rehearsal.cloudformation.resources.handler import Handler
 from flyback.rehearsal.cloudformation.resources.iam import InstanceProfile, ManagedPolicy, Role
 from flyback.rehearsal.cloudformation.resources.launch_template import LaunchTemplate
 from flyback.rehearsal.cloudformation.resources.logs import LogGroup
+from flyback.rehearsal.cloudformation.resources.oidc import OidcProvider
 from flyback.rehearsal.cloudformation.resources.routing import (
     Route,
     RouteTable,
@@ -40,6 +41,7 @@ _ALL: Final[tuple[Handler, ...]] = (
     LaunchTemplate(),
     LogGroup(),
     ManagedPolicy(),
+    OidcProvider(),
     Parameter(),
     Repository(),
     Role(),

@@ -1,0 +1,103 @@
+"""`up --ci`: the stack beside the core stack, the account's provider, `down`, the certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from flyback.api.pushing import Branch, PushAccess, grant_push
+from flyback.api.verbs import Options, deploy, remove
+from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.errors import NotDeployedError, UserError
+from flyback.launch.certify import certify_account
+from flyback.launch.progress import silent
+from flyback.rehearsal.web_identity import GITHUB
+
+OPTIONS = Options(cloud="rehearsal")
+PROVIDER = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    """An emulated cloud with nothing in it."""
+    started = start_rehearsal(local_home() / "rehearsal" / "cloud", region="us-east-1")
+    assert started.emulated is not None
+    yield started
+    started.emulated.stop()
+
+
+def _push(cloud: Cloud, text: str) -> PushAccess:
+    return grant_push(cloud, OPTIONS, Branch.parse(text), silent)
+
+
+def _providers(cloud: Cloud) -> list[str]:
+    assert cloud.emulated is not None
+    found = cloud.emulated.clients("iam", "us-east-1").list_open_id_connect_providers()
+    return [item["Arn"] for item in found["OpenIDConnectProviderList"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "repository", "branch"),
+    [
+        ("acme/lab", "acme/lab", "main"),
+        ("acme/lab@release/2", "acme/lab", "release/2"),
+        ("acme/lab.js@feature@2", "acme/lab.js", "feature@2"),
+        ("acme@12/lab@34", "acme@12/lab@34", "main"),
+        ("acme@12/lab@34@dev", "acme@12/lab@34", "dev"),
+        ("acme/lab@34", "acme/lab", "34"),
+    ],
+)
+def test_branches_are_read(text: str, repository: str, branch: str) -> None:
+    """With or without a branch, and with the ids that GitHub's tokens hold since 2026-07-15."""
+    assert Branch.parse(text) == Branch(repository=repository, name=branch)
+
+
+@pytest.mark.parametrize("text", ["", "acme", "acme/", "acme/lab@", "acme/*", "a/b@*", "a b/c"])
+def test_what_names_no_branch_is_told(text: str) -> None:
+    """Neither half a name nor a wildcard is taken; the remedy shows the form."""
+    with pytest.raises(UserError, match="OWNER/REPO@BRANCH"):
+        Branch.parse(text)
+
+
+def test_there_must_be_a_registry(cloud: Cloud) -> None:
+    """Without a deployment nothing is made."""
+    with pytest.raises(NotDeployedError, match="run `flyback up` first"):
+        _push(cloud, "acme/lab")
+    assert _providers(cloud) == []
+
+
+def test_up_and_down_with_a_provider_of_its_own(cloud: Cloud) -> None:
+    """Made once, changed to another branch, found by the certificate, and gone after `down`."""
+    deploy(cloud, OPTIONS, silent)
+    first = _push(cloud, "acme/lab")
+    assert first.subject == "repo:acme/lab:ref:refs/heads/main"
+    assert first.repository == "123456789012.dkr.ecr.us-east-1.amazonaws.com/flyback"
+    again = _push(cloud, "acme@1/lab@2@dev")
+    assert again.role == first.role
+    assert again.subject == "repo:acme@1/lab@2:ref:refs/heads/dev"
+    assert _providers(cloud) == [PROVIDER]
+    certificate = certify_account(cloud.session, "flyback", (), cloud.ledger, cloud.clock)
+    (left,) = [item for item in certificate.leftovers if item.kind == "identity provider"]
+    assert left.identifier == PROVIDER
+    assert left.remedy.endswith(PROVIDER)
+    assert any(":stack/flyback-ci/" in item.identifier for item in certificate.leftovers)
+    certificate = remove(cloud, OPTIONS, keep_data=False, report=silent)
+    assert certificate.clean, certificate
+    assert any("stack/flyback-ci/" in check.question for check in certificate.checks)
+    assert _providers(cloud) == []
+
+
+def test_the_accounts_own_provider_is_used_and_left(cloud: Cloud) -> None:
+    """An account holds one for each URL; one that comes or goes meanwhile is followed."""
+    assert cloud.emulated is not None
+    iam = cloud.emulated.clients("iam", "us-east-1")
+    iam.create_open_id_connect_provider(Url=GITHUB, ClientIDList=["sts.amazonaws.com"])
+    deploy(cloud, OPTIONS, silent)
+    _push(cloud, "acme/lab")
+    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=PROVIDER)
+    _push(cloud, "acme/lab")
+    assert _providers(cloud) == [PROVIDER]
+    assert cloud.session.iam.provider_tags(PROVIDER)["flyback:name"] == "flyback"
+    assert remove(cloud, OPTIONS, keep_data=False, report=silent).clean
+    assert _providers(cloud) == []
