@@ -51,6 +51,6 @@ def test_a_lost_answer_stays_lost(bench: Any, mode: str, attempts: int, ends: An
         client = bench.client(mode, 1)
         buckets = client.enter(cloud).session.client("s3")
         with ends:
-            buckets.create_bucket(Bucket="made")
+            buckets.create_bucket(Bucket="flyback-data-123456789012-us-east-1")
         assert (client.cut_off, client.calls) == (True, attempts)
-        assert [item["Name"] for item in buckets.list_buckets()["Buckets"]] == ["made"]
+        assert [item["Name"] for item in buckets.list_buckets()["Buckets"]] == ["flyback-data-123456789012-us-east-1"]
