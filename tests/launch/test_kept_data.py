@@ -162,7 +162,7 @@ def test_a_parameter_that_the_new_template_lacks_is_left_out(cloud: Cloud) -> No
     """Only what the template takes is sent; a parameter that is new has the template's default."""
     deploy(cloud, OPTIONS, silent)
     renamed = templates.read("core").replace("RootVolumeGiB", "DiskGiB")
-    desired = stacks.Desired(name="flyback", template=renamed)
+    desired = stacks.Desired(name="flyback", template=renamed, tags={"flyback:name": "flyback"})
     stacks.up(cloud.session, desired, cloud.clock)
     found = _parameters(cloud)
     assert "RootVolumeGiB" not in found
