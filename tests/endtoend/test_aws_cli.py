@@ -21,9 +21,12 @@ Aws = Callable[..., str]
 
 @pytest.fixture
 def served() -> Iterator[dict[str, str]]:
-    """The environment that a served cloud prints, parsed as a shell would."""
+    """The environment that a served cloud prints, parsed as a shell would.
+
+    The root user's keys: what any AWS client does is more than a deployer may.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "flyback.cli.main", "rehearsal", "serve", "--port", "0"],
+        [sys.executable, "-m", "flyback.cli.main", "rehearsal", "serve", "--port", "0", "--root"],
         stdout=subprocess.PIPE,
         text=True,
         env=dict(os.environ),
