@@ -47,10 +47,11 @@ def test_a_case_that_cuts_nothing_off_does_not_converge(bench: Any) -> None:
 )
 def test_a_lost_answer_stays_lost(bench: Any, mode: str, attempts: int, ends: Any) -> None:
     """The SDK's retries are lost too where the mode says so; the call has its effect either way."""
+    name = "flyback-data-123456789012-us-east-1"  # one that the deployer may make
     with bench.cloud_after() as cloud:
         client = bench.client(mode, 1)
         buckets = client.enter(cloud).session.client("s3")
         with ends:
-            buckets.create_bucket(Bucket="flyback-data-123456789012-us-east-1")
+            buckets.create_bucket(Bucket=name)
         assert (client.cut_off, client.calls) == (True, attempts)
-        assert [item["Name"] for item in buckets.list_buckets()["Buckets"]] == ["flyback-data-123456789012-us-east-1"]
+        assert [item["Name"] for item in buckets.list_buckets()["Buckets"]] == [name]
