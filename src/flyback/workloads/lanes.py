@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from flyback.spec.codec import decode
 from flyback.spec.result import Result
 from flyback.workloads.environment import THREADS
 
-__all__ = ["Lane", "LaneError"]
+__all__ = ["Lane", "LaneError", "LateError"]
 
 _TAIL = 2000
 _ONE_THREAD = dict.fromkeys(THREADS, "1")  # unless the caller's environment says otherwise
@@ -33,6 +34,10 @@ class LaneError(JobFailedError):
     def __init__(self, what: str, status: str = "error") -> None:
         super().__init__(what)
         self.status = status
+
+
+class LateError(LaneError):
+    """A lane was not ready in time."""
 
 
 class Lane:
@@ -61,12 +66,19 @@ class Lane:
         with contextlib.suppress(OSError):  # it has ended: open() says why
             self._say({"workload": workload, "parameters": dict(parameters)})
 
-    def open(self) -> None:
+    def open(self, within_s: float | None = None) -> None:
         """Wait until it is set up, checked and warm.
 
+        Args:
+            within_s: Seconds to wait at most; None waits for as long as it takes.
+
         Raises:
-            LaneError: it is not.
+            LateError: it is not ready by then.
+            LaneError: it never will be.
         """
+        # Nothing was asked before, so nothing of the answer can lie in the stream's buffer.
+        if within_s is not None and not select.select([self._process.stdout], [], [], within_s)[0]:
+            raise LateError(f"it was not ready within {within_s:.1f} s")
         answer = self._answer()
         if "failed" in answer:
             raise LaneError(answer["failed"], answer["status"])
