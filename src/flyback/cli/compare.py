@@ -32,6 +32,7 @@ def command(*, a: str, b: str, least_effect: float, across: tuple[str, ...], as_
     A and B are run ids, folders or results.jsonl files. Exit code 5 where anything is slower.
     """
     from flyback.results.comparison_view import comparison_view
+    from flyback.results.figures import format_count
 
     found = api.compare(a, b, least_effect=least_effect, across=across)
     if as_json:
@@ -40,6 +41,9 @@ def command(*, a: str, b: str, least_effect: float, across: tuple[str, ...], as_
         show(comparison_view(found))
     if found.regressed:
         count = sum(cell.verdict == "slower" for cell in found.cells)
+        total = format_count(len(found.cells), "cell")
         raise RegressionError(
-            f"{count} of {len(found.cells)} cells are slower", where=b, remedy=f"baseline: {a}"
+            f"{count} of {total} {'is' if count == 1 else 'are'} slower",
+            where=b,
+            remedy=f"baseline: {a}",
         )

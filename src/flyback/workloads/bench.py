@@ -23,7 +23,6 @@ from flyback.workloads import registry
 from flyback.workloads.lanes import Lane, LaneError
 from flyback.workloads.session import (
     CONTROL,
-    QUICK_NS,
     CellSpec,
     Measured,
     Schedule,
@@ -34,6 +33,7 @@ from flyback.workloads.stopping import Stop
 
 __all__ = ["Benchmark", "bench", "predicted", "prepare", "row_of"]
 
+_TURNS = 4  # that a prediction takes
 _GROUP = 6  # cells that take turns; more would let a round outlast the machine's mood
 
 
@@ -42,7 +42,7 @@ class Benchmark:
     """What will be measured.
 
     Args:
-        cells: In order; those of one group take turns.
+        cells: In order, with all their parameters; those of one group take turns.
         schedule: How long.
     """
 
@@ -68,37 +68,47 @@ def prepare(
     cells = []
     for chosen in itertools.product(*values.values()):
         parameters = dict(zip(values, chosen, strict=True))
-        registry.check_parameters(workload, parameters)
+        resolved = registry.check_parameters(workload, parameters)
         varying = [name for name, each in values.items() if len(each) > 1]
         label = " ".join(f"{name}={parameters[name]}" for name in varying) or workload
-        cells.append(CellSpec(workload=workload, parameters=parameters, label=label))
+        cells.append(CellSpec(workload=workload, parameters=resolved, label=label))
     return Benchmark(cells=tuple(cells), schedule=schedule)
 
 
 def predicted(benchmark: Benchmark) -> float:
     """Processor time that it will take, minutes: each cell is started once and asked.
 
-    What a process costs until it is warm is what this one cost; turns cost what a sample took.
+    What a process costs until it is warm is what this one cost, and so with one more place in
+    memory and one more turn.
     """
-    schedule, total = benchmark.schedule, 0.0
     groups = list(_grouped(benchmark.cells))
-    for spec in (*benchmark.cells, *[CONTROL] * len(groups)):
-        before = _children_s()
-        lane = Lane(spec.workload, spec.parameters, spec.env)
-        try:
-            lane.open()
-            count, settle = turn_of(lane.typical_ns, schedule.turn_ns)
-            calls = 2 * schedule.layouts * schedule.rounds * (count + settle)
-            renewals = 0.0
-            if lane.setup_ns <= QUICK_NS:
-                renewals = (schedule.layouts - 1) * lane.setup_ns / 1e9
-            lane.finish()
-        except LaneError:
-            calls, renewals = 0, 0.0
+    cells = (*benchmark.cells, *[CONTROL] * len(groups))
+    return sum(_predicted_s(spec, benchmark.schedule) for spec in cells) / 60
+
+
+def _predicted_s(spec: CellSpec, schedule: Schedule) -> float:
+    """Processor time of one cell, seconds; of one that fails, what it takes to fail."""
+    before = _children_s()
+    lane = Lane(spec.workload, spec.parameters, spec.env)
+    more = 0.0
+    try:
+        lane.open()
+        began = lane.used_ns()
+        if lane.is_quick:
+            lane.renew(0)
+        renewed = lane.used_ns()
+        for _ in range(_TURNS):
+            lane.turn(*turn_of(lane.typical_ns, schedule.turn_ns))
+        ended = lane.used_ns()
+        turns = 2 * schedule.layouts * schedule.rounds
+        more = (schedule.layouts - 2) * (renewed - began) / 1e9 if lane.is_quick else 0.0
+        more += (turns - _TURNS) * (ended - renewed) / _TURNS / 1e9
+        lane.finish()
+    except LaneError as error:
         lane.close()
-        each = _children_s() - before + renewals + calls * lane.typical_ns / 1e9
-        total += schedule.restarts * each
-    return total / 60
+        return _children_s() - before if error.status != "error" else 0.0
+    lane.close()
+    return schedule.restarts * (_children_s() - before + more)
 
 
 def _children_s() -> float:

@@ -25,7 +25,6 @@ from flyback.workloads.stopping import Stop
 
 __all__ = [
     "CONTROL",
-    "QUICK_NS",
     "CellSpec",
     "Measured",
     "Schedule",
@@ -35,8 +34,6 @@ __all__ = [
 ]
 
 _MOST_A_TURN = 50
-QUICK_NS = 200_000_000
-"""A set-up that takes longer is done once per restart, ns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +145,7 @@ class Session:
         for restart in range(schedule.most_restarts):
             if restart >= schedule.restarts and (not schedule.adaptive or self._decided()):
                 break
-            if self._left() <= 0:
+            if restart and self._left() <= 0:
                 break
             self._report(f"restart {restart + 1}")
             self._restart(restart)
@@ -235,7 +232,7 @@ class Session:
 
     def _renew(self, lanes: Sequence[tuple[Measured, Lane]]) -> None:
         for _, lane in self._rng.sample(list(lanes), len(lanes)):
-            if lane.setup_ns <= QUICK_NS:
+            if lane.is_quick:
                 lane.renew(self._rng.randrange(1 << 30))
 
     def _round(self, turns: Sequence[_Turns]) -> None:
