@@ -127,9 +127,7 @@ def test_bench_spectral_peers() -> None:
 def test_bench_blur_peers() -> None:
     """2048 x 2048 x 3, k = 15, float32, edges reflected, one thread: the same work for all.
 
-    By processor time. The ratio to the dense convolution is that of the quickest calls, beside the
-    median of the rounds: the separable blur is near the memory's limit, the dense one is not, so
-    neighbours that use the memory change the one and not the other.
+    By processor time, medians of the rounds' ratios.
     """
     cv2, filters = pytest.importorskip("cv2"), pytest.importorskip("skimage.filters")
     torch = pytest.importorskip("torch")
@@ -139,29 +137,29 @@ def test_bench_blur_peers() -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     plugin, dense = Image(), Image()
-    plugin.setup(Image.Params(size=2048, backend="cv2"), Device(0))
+    plugin.setup(Image.Params(size=2048, backend="numba"), Device(0))
     dense.setup(Image.Params(size=2048, backend="dense"), Device(0))
     image = plugin.images[0]
-    settings: dict[str, Any] = {"sigma": 2.6, "truncate": 7 / 2.6, "channel_axis": -1}
+    one, other = np.empty_like(image), np.empty_like(image)  # nobody pays for new pages
+    opencv: dict[str, Any] = {"dst": one, "borderType": cv2.BORDER_REFLECT_101}
+    settings: dict[str, Any] = {"sigma": 2.6, "truncate": 7 / 2.6, "channel_axis": -1, "out": other}
     calls: dict[str, Call] = {
         "ours": plugin.run,
-        "opencv": lambda: cv2.GaussianBlur(image, (15, 15), 2.6, borderType=cv2.BORDER_REFLECT_101),
+        "opencv": lambda: cv2.GaussianBlur(image, (15, 15), 2.6, **opencv),
         "skimage": lambda: filters.gaussian(image, mode="mirror", **settings),
         "dense": dense.run,
     }
     times = in_turns(calls, rounds=7, clock=time.process_time_ns)
-    quickest = min(times["dense"]) / min(times["ours"])
     expected = plugin.reference()
     errors = [np.abs(np.asarray(x.output(x.run())) - expected).max() for x in (plugin, dense)]
     print(
-        f"BENCH blur-peers ratio_dense={quickest:.1f} "
-        f"ratio_dense_p50={ratio(times, 'dense', 'ours'):.1f} "
+        f"BENCH blur-peers ratio_dense={ratio(times, 'dense', 'ours'):.1f} "
         f"ratio_opencv={ratio(times, 'opencv', 'ours'):.2f} "
         f"ratio_skimage={ratio(times, 'skimage', 'ours'):.1f} "
-        f"ms={min(times['ours']) / 1e6:.1f} max_error={errors[0]:.1e}"
+        f"ms={median(times['ours']) / 1e6:.1f} max_error={errors[0]:.1e}"
     )
     assert max(errors) < 1e-6
-    assert quickest >= 20
+    assert ratio(times, "dense", "ours") >= 20
     assert ratio(times, "skimage", "ours") > 1
 
 

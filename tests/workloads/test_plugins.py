@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import types
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import correlate1d
 
 from flyback.errors import MissingExtraError
-from flyback.workloads import registry
+from flyback.workloads import registry, tiles
 from flyback.workloads.bandwidth import Bandwidth
 from flyback.workloads.boot import Boot
 from flyback.workloads.checking import check_workload
@@ -139,6 +142,21 @@ def test_the_blur_is_centred_and_sums_to_one() -> None:
     assert weights.sum() == pytest.approx(1, abs=1e-15)
     assert (weights == weights[::-1]).all()
     assert weights.argmax() == 7
+
+
+def test_the_tiles_of_a_blur_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles smaller than the image, edges and all, uncompiled: what SciPy computes in float64."""
+    compiler = types.SimpleNamespace(njit=lambda **_: lambda function: function)
+    monkeypatch.setitem(sys.modules, "numba", compiler)
+    monkeypatch.setattr(tiles, "_WIDTH", 25)
+    monkeypatch.setattr(tiles, "_ROWS", 9)
+    kernel, image = gaussian(5, 1.3), np.random.default_rng(0).random((20, 22, 3), np.float32)
+    result = np.full_like(image, np.nan)
+    tiles.tiled_blur(kernel, 3)(image, result)
+    tiles._compiled.cache_clear()
+    rows = correlate1d(image.astype(float), kernel, axis=0, mode="mirror")
+    expected = correlate1d(rows, kernel, axis=1, mode="mirror")
+    assert np.abs(result - expected).max() < 1e-6
 
 
 def test_what_needs_torch_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,8 +79,9 @@ class Lane:
             LateError: it is not ready by then.
             LaneError: it never will be.
         """
-        # Nothing was asked before, so nothing of the answer can lie in the stream's buffer.
-        if within_s is not None and not select.select([self._process.stdout], [], [], within_s)[0]:
+        assert self._process.stdout is not None  # noqa: S101  # for mypy: it is a pipe
+        answers = [self._process.stdout.fileno()]  # none was read before, so none is in a buffer
+        if within_s is not None and not select.select(answers, [], [], within_s)[0]:
             raise LateError(f"it was not ready within {within_s:.1f} s")
         answer = self._answer()
         if "failed" in answer:
