@@ -7,7 +7,7 @@ is real or rehearsed outside `wiring`, which alone decides.
 from __future__ import annotations
 
 from flyback.api.auditing import Footprint, PrincipalUse, footprint, read_policy
-from flyback.api.benching import bench, predict_bench, prepare_bench
+from flyback.api.benching import bench, crossover, predict_bench, prepare_bench
 from flyback.api.checkup import Finding, doctor, own_policy
 from flyback.api.comparing import compare
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
@@ -28,6 +28,7 @@ __all__ = [
     "Standing",
     "bench",
     "compare",
+    "crossover",
     "doctor",
     "down",
     "footprint",

@@ -34,7 +34,6 @@ from flyback.workloads.stopping import Stop
 __all__ = ["Benchmark", "bench", "predicted", "prepare", "row_of"]
 
 _TURNS = 4  # that a prediction takes
-_GROUP = 6  # cells that take turns; more would let a round outlast the machine's mood
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +43,12 @@ class Benchmark:
     Args:
         cells: In order, with all their parameters; those of one group take turns.
         schedule: How long.
+        together: Cells of a group. Of more, a round would outlast the machine's mood.
     """
 
     cells: tuple[CellSpec, ...]
     schedule: Schedule
+    together: int = 5
 
 
 def prepare(
@@ -81,7 +82,7 @@ def predicted(benchmark: Benchmark) -> float:
     What a process costs until it is warm is what this one cost, and so with one more place in
     memory and one more turn.
     """
-    groups = list(_grouped(benchmark.cells))
+    groups = list(_grouped(benchmark))
     cells = (*benchmark.cells, *[CONTROL] * len(groups))
     return sum(_predicted_s(spec, benchmark.schedule) for spec in cells) / 60
 
@@ -132,7 +133,7 @@ def bench(
     """
     session = uuid.uuid4().hex
     rows: list[Result] = []
-    for group in _grouped(benchmark.cells):
+    for group in _grouped(benchmark):
         cells = Session((*group, CONTROL), benchmark.schedule, stop, report).run()
         *own, control = cells
         for cell in own:
@@ -188,9 +189,9 @@ def row_of(cell: Measured, control: Measured, session: str, samples: Path) -> Re
     )
 
 
-def _grouped(cells: Sequence[CellSpec]) -> Iterator[Sequence[CellSpec]]:
-    for start in range(0, len(cells), _GROUP - 1):
-        yield cells[start : start + _GROUP - 1]
+def _grouped(benchmark: Benchmark) -> Iterator[Sequence[CellSpec]]:
+    for start in range(0, len(benchmark.cells), benchmark.together):
+        yield benchmark.cells[start : start + benchmark.together]
 
 
 def _save(folder: Path, cell: Measured, control: Measured, name: str) -> dict[str, Any]:

@@ -90,8 +90,7 @@ def _answer(cell: Cell, question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _open(opening: dict[str, Any]) -> Cell:
-    name = opening["workload"]
-    declaration = registry.declared(name) if ":" in name else registry.find(name)
+    declaration = registry.find(opening["workload"])
     parameters = resolve(declaration.parameters, opening["parameters"])
     return Cell(
         declaration,
