@@ -98,25 +98,25 @@ def crossover(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, 
 def test_one_command_finds_it(
     standin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """10 n against 100 + n units of work: the far device wins from n = 12 on, half as dear.
+    """10 n against 100 + n units of work: the far device wins from n = 12 on.
 
-    Measured in turns, so that intervals are of pairs; at twice the price its 1.8 fold speed at
-    n = 24 pays only from n = 48 on (480 against 148).
+    Measured in turns, so that intervals are of pairs; at three times the price its 1.9 fold speed at
+    n = 24 does not pay, its 4.9 fold speed at n = 96 does.
     """
-    sizes = ("n=6,24,48", "warmup=2", "samples=5", "--between", "place=near,far")
+    sizes = ("n=6,24,96", "warmup=2", "samples=5", "--between", "place=near,far")
     out = ("--restarts", "1", "--out", str(tmp_path), "--json")
-    code, said, _ = crossover(capsys, standin, *sizes, "--usd-per-hour", "1", "2", *out)
+    code, said, _ = crossover(capsys, standin, *sizes, "--usd-per-hour", "1", "3", *out)
     found = json.loads(said)
     assert code == 0
-    assert [each["params"]["n"] for each in found["pairs"]] == [6, 24, 48]
-    for each, expected in zip(found["pairs"], (60 / 106, 240 / 124, 480 / 148), strict=True):
+    assert [each["params"]["n"] for each in found["pairs"]] == [6, 24, 96]
+    for each, expected in zip(found["pairs"], (60 / 106, 240 / 124, 960 / 196), strict=True):
         assert each["latency"] == pytest.approx(expected, rel=0.3)
         assert each["interval"][0] <= each["latency"] <= each["interval"][1]
         assert each["agreement_db"] > 190
     assert {each["metric"]: each["at"] for each in found["crossovers"]} == {
         "latency": 24,
         "throughput": 24,
-        "dollars": 48,
+        "dollars": 96,
     }
 
 
