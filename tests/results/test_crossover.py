@@ -100,8 +100,8 @@ def test_one_command_finds_it(
 ) -> None:
     """10 n against 100 + n units of work: the far device wins from n = 12 on.
 
-    Measured in turns, so that intervals are of pairs; at three times the price its 1.9 fold speed at
-    n = 24 does not pay, its 4.9 fold speed at n = 96 does.
+    Measured in turns, so that intervals are of pairs. At three times the price its 1.9 fold speed
+    at n = 24 does not pay, its 4.9 fold speed at n = 96 does.
     """
     sizes = ("n=6,24,96", "warmup=2", "samples=5", "--between", "place=near,far")
     out = ("--restarts", "1", "--out", str(tmp_path), "--json")
