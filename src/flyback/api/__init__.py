@@ -9,7 +9,7 @@ from __future__ import annotations
 from flyback.api.auditing import Footprint, PrincipalUse, footprint, read_policy
 from flyback.api.benching import bench, crossover, predict_bench, prepare_bench
 from flyback.api.checkup import Finding, doctor, own_policy
-from flyback.api.comparing import compare
+from flyback.api.comparing import compare, compare_history
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
@@ -28,6 +28,7 @@ __all__ = [
     "Standing",
     "bench",
     "compare",
+    "compare_history",
     "crossover",
     "doctor",
     "down",

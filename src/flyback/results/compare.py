@@ -24,7 +24,7 @@ from flyback.stats.holm import adjusted
 from flyback.stats.quantiles import CONFIDENCE, summarize
 from flyback.stats.verdict import LEAST_EFFECT, Ratio, paired, unpaired
 
-__all__ = ["Measured", "compare", "open_results", "ratio_of", "unlike"]
+__all__ = ["Measured", "compare", "key_of", "open_results", "ratio_of", "unlike"]
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,11 @@ def _refuse_shared_samples(rows: Sequence[Result], path: Path) -> None:
 
 def _by_key(measured: Measured) -> dict[str, Result]:
     """Rows by what was measured; a later row of the same replaces an earlier one."""
-    return {_key(row): row for row in measured.results}
+    return {key_of(row): row for row in measured.results}
 
 
-def _key(row: Result) -> str:
+def key_of(row: Result) -> str:
+    """What was measured, the same for two rows that can be compared."""
     what = [row.workload.get("name"), row.params, row.dtype, row.device.get("kind")]
     return json.dumps(what, sort_keys=True)
 
