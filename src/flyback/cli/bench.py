@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ __all__ = ["command"]
     is_flag=True,
     help="Show the configuration and what it will take: each cell is started once.",
 )
+@click.option("--lock-clocks", type=int, metavar="MHZ", help="Hold the GPU's clock meanwhile.")
 @click.option("--usd-per-hour", type=float, help="Price of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(  # click hands over each flag by name
@@ -47,6 +49,7 @@ def command(  # click hands over each flag by name
     restarts: int,
     out: Path,
     dry_run: bool,
+    lock_clocks: int | None,
     usd_per_hour: float | None,
     as_json: bool,
 ) -> None:
@@ -58,6 +61,7 @@ def command(  # click hands over each flag by name
 
     chosen = preset_of(smoke=smoke, full=full, preset=preset)
     benchmark = api.prepare_bench(workload, overrides, preset=chosen, restarts=restarts)
+    benchmark = dataclasses.replace(benchmark, clock_mhz=lock_clocks)
     if dry_run:
         _predict(benchmark, usd_per_hour, as_json=as_json)
         return

@@ -55,6 +55,7 @@ def _run(options: argparse.Namespace, stop: Stop) -> int:
     values = {**chosen, **parse_words(options.parameters)}
     parameters = registry.resolved(options.workload, values)
     workload = registry.create(declaration)
+    from flyback.workloads.nvml import monitor
     from flyback.workloads.report import render
     from flyback.workloads.runner import Setting, measure
 
@@ -66,6 +67,7 @@ def _run(options: argparse.Namespace, stop: Stop) -> int:
         started_ns=_STARTED_NS,
         ceilings=_ceilings,
         control=True,
+        monitor=monitor,
     )
     result = measure(declaration, workload, parameters, setting)
     _say("\n".join(render(result)))

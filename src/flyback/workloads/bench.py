@@ -21,6 +21,7 @@ from flyback.spec.result import Result
 from flyback.stats.quantiles import summarize
 from flyback.workloads import registry
 from flyback.workloads.lanes import Lane, LaneError
+from flyback.workloads.nvml import locked_clocks
 from flyback.workloads.session import (
     CONTROL,
     CellSpec,
@@ -44,11 +45,13 @@ class Benchmark:
         cells: In order, with all their parameters; those of one group take turns.
         schedule: How long.
         together: Cells of a group. Of more, a round would outlast the machine's mood.
+        clock_mhz: The GPU's clock is held there meanwhile; None leaves it alone.
     """
 
     cells: tuple[CellSpec, ...]
     schedule: Schedule
     together: int = 5
+    clock_mhz: int | None = None
 
 
 def prepare(
@@ -130,17 +133,23 @@ def bench(
         folder: Of the results; what is there stays.
         stop: Asked between rounds whether to end early.
         report: Told what happens.
+
+    Raises:
+        MissingExtraError: clocks are to be locked, and nvidia-ml-py is not installed.
+        RefusedError: the driver does not lock them.
     """
     session = uuid.uuid4().hex
     rows: list[Result] = []
-    for group in _grouped(benchmark):
-        cells = Session((*group, CONTROL), benchmark.schedule, stop, report).run()
-        *own, control = cells
-        for cell in own:
-            row = row_of(cell, control, session, folder / "samples")
-            row = dataclasses.replace(row, cell=len(rows))
-            append_line(folder / "results.jsonl", row)
-            rows.append(row)
+    with locked_clocks(benchmark.clock_mhz):
+        for group in _grouped(benchmark):
+            cells = Session((*group, CONTROL), benchmark.schedule, stop, report).run()
+            *own, control = cells
+            for cell in own:
+                row = row_of(cell, control, session, folder / "samples")
+                method = {**row.method, "clock_mhz": benchmark.clock_mhz}
+                row = dataclasses.replace(row, cell=len(rows), method=method)
+                append_line(folder / "results.jsonl", row)
+                rows.append(row)
     return rows
 
 

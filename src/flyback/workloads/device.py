@@ -102,6 +102,8 @@ class _Cuda(Device):
         return _Events(self._torch)
 
     def describe(self) -> Mapping[str, Any]:
+        from flyback.workloads.nvml import driver_version
+
         found = self._torch.cuda.get_device_properties(0)
         return {
             "kind": "cuda",
@@ -110,6 +112,7 @@ class _Cuda(Device):
             "memory_bytes": found.total_memory,
             "multiprocessors": found.multi_processor_count,
             "cuda": self._torch.version.cuda,
+            "driver": driver_version(),
             "index": 0,
         }
 

@@ -26,6 +26,7 @@ from flyback.spec.codec import encode
 from flyback.workloads import registry
 from flyback.workloads.cell import Cell, Setting
 from flyback.workloads.device import SkippedError
+from flyback.workloads.nvml import monitor
 from flyback.workloads.parameters import resolve
 from flyback.workloads.record import complete, draft, refused
 
@@ -96,7 +97,7 @@ def _open(opening: dict[str, Any]) -> Cell:
         declaration,
         registry.create(declaration),
         parameters,
-        Setting(started_ns=_STARTED_NS, report=_tell),
+        Setting(started_ns=_STARTED_NS, report=_tell, monitor=monitor),
     )
 
 
