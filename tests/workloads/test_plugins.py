@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
 
+from flyback import api
 from flyback.errors import MissingExtraError
 from flyback.workloads import registry, tiles
 from flyback.workloads.bandwidth import Bandwidth
@@ -56,6 +57,7 @@ CASES = [
     (Control, {}),
     (Matmul, {"n": 65}),
     (Matmul, {"n": 33, "dtype": "float64"}),
+    (Matmul, {"n": 34, "timed": "factors-too"}),
     (Image, {"size": 64, "backend": "scipy", "batch": 2}),
     (Image, {"size": 64, "operation": "resize", "backend": "scipy"}),
     (Bandwidth, {"mib": 1}),
@@ -176,3 +178,5 @@ def test_every_workload_explains_its_physics(name: str) -> None:
     text = inspect.getdoc(getattr(__import__(module, fromlist=[attribute]), attribute)) or ""
     assert len(text.split()) > 40, name
     assert {"smoke", "full"} <= set(declaration.presets)
+    for preset in declaration.presets:  # every cell of every preset is one that can be measured
+        assert api.prepare_bench(name, preset=preset).cells

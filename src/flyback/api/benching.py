@@ -43,7 +43,9 @@ def prepare_bench(
     from flyback.workloads.session import Schedule
 
     chosen: Mapping[str, Any] = registry.preset(workload, preset) if preset else {}
-    values: dict[str, Sequence[Any]] = {name: [value] for name, value in chosen.items()}
+    values: dict[str, Sequence[Any]] = {
+        name: value if isinstance(value, tuple) else [value] for name, value in chosen.items()
+    }
     for word in overrides:
         name, equals, text = word.partition("=")
         if not equals:
