@@ -32,8 +32,9 @@ test-all: test lint .tools/awscli/bin/aws .tools/ministack/bin/ministack $(VENV)
 proofs: $(VENV)/.developer .tools/ministack/bin/ministack ## what was promised, measured now, one PROOF line each; ONLY=name
 	FLYBACK_SWEEP=all $(PYTEST) -m proof -q -s --no-header --only="$(ONLY)" $(ARGS)
 
-bench: $(VENV)/.peers ## figures of speed, one BENCH line each; ONLY=name
-	$(PYTEST) -m bench -q -s --no-header --only="$(ONLY)" $(ARGS)
+bench: $(VENV)/.peers $(VENV)/.torch ## figures of speed, one BENCH line each, kept in benchmarks/; ONLY=name
+	$(PYTEST) -m bench -q -s --no-header --only="$(ONLY)" --record=benchmarks/records $(ARGS); \
+	  code=$$?; $(BIN)/python benchmarks/results.py && exit $$code
 
 lint: $(VENV)/.developer ## ruff, mypy and the walls between the rooms
 	$(BIN)/ruff check .

@@ -144,8 +144,9 @@ class CountedLines:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--only a,b`: the proofs or benchmarks of these names."""
+    """`--only a,b`: the proofs or benchmarks of these names; `--record`: keep their figures."""
     parser.addoption("--only", default="", help="proofs or benchmarks by name, with commas")
+    parser.addoption("--record", type=Path, help="folder that keeps what benchmarks print")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -219,12 +220,31 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     if figure is None or LINES not in item.config.stash:
         return (yield)
     lines = item.config.stash[LINES].begin()
-    result = yield
+    passed = False
+    try:
+        result = yield
+        passed = True
+    finally:
+        folder = item.config.getoption("record")
+        if folder is not None and figure[0] == "BENCH" and len(lines) == 1:
+            keep_figures(folder, lines[0], passed=passed)
     if len(lines) != 1 or lines[0].split(" ")[:2] != list(figure):
         pytest.fail(
             f"exactly one line `{' '.join(figure)} …` was to be printed, not {lines}", pytrace=False
         )
     return result
+
+
+def keep_figures(folder: Path, line: str, *, passed: bool) -> None:
+    """One more line of the benchmark's file: figures, whether they suffice, and the machine."""
+    from flyback.spec.jsonlines import append_line
+    from flyback.workloads.environment import describe_environment
+
+    _, name, *words = line.split(" ")
+    figures = dict(word.split("=", 1) for word in words)
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")  # noqa: TID251  # when it was measured
+    record = {"name": name, "ts_utc": now, "passed": passed, "figures": figures}
+    append_line(folder / f"{name}.jsonl", {**record, "env": describe_environment()})
 
 
 def pytest_report_teststatus(

@@ -202,6 +202,18 @@ def test_the_contract_with_the_job(machine: Any, shell: Shell) -> None:
     ]
 
 
+def test_a_job_knows_the_machine_that_its_figures_are_of(machine: Any, shell: Shell) -> None:
+    """Type and image on EC2, for the record's fingerprint; nothing where nobody tells."""
+    machine.metadata.answers = {"instance-type": "g6.xlarge"}
+    machine.launch(command=shell('echo "[$FLYBACK_INSTANCE_TYPE] [$FLYBACK_IMAGE]"'))
+    assert machine.run() == 0
+    assert machine.text(machine.keys().log).splitlines() == ["[g6.xlarge] [ami-1]"]
+    machine.run_id = "run-2"
+    machine.launch(command=shell('echo "[$FLYBACK_INSTANCE_TYPE]"'), engine="local")
+    assert machine.run() == 0
+    assert machine.text(machine.keys().log).splitlines() == ["[]"]
+
+
 def test_two_attempts_on_one_host_do_not_mix(machine: Any, shell: Shell) -> None:
     """What a former process left in the attempt's folder is neither seen nor uploaded."""
     stale = machine.root / "run-1" / "1"

@@ -125,42 +125,41 @@ def test_bench_spectral_peers() -> None:
 
 @pytest.mark.bench
 def test_bench_blur_peers() -> None:
-    """2048 x 2048 x 3, k = 15, float32, against Pillow, SciPy and scikit-image; torch if there."""
+    """2048 x 2048 x 3, k = 15, float32, edges reflected, one thread: the same work for all.
+
+    By processor time, medians of the rounds' ratios.
+    """
     cv2, filters = pytest.importorskip("cv2"), pytest.importorskip("skimage.filters")
+    torch = pytest.importorskip("torch")
     from flyback.workloads.device import Device
     from flyback.workloads.image import Image
 
     cv2.setNumThreads(1)
-    parameters = Image.Params(size=2048, backend="cv2")
-    plugin = Image()
-    plugin.setup(parameters, Device(0))
+    torch.set_num_threads(1)
+    plugin, dense = Image(), Image()
+    plugin.setup(Image.Params(size=2048, backend="numba"), Device(0))
+    dense.setup(Image.Params(size=2048, backend="dense"), Device(0))
     image = plugin.images[0]
-    settings: dict[str, Any] = {"sigma": 2.6, "truncate": 7 / 2.6, "channel_axis": -1}
+    one, other = np.empty_like(image), np.empty_like(image)  # nobody pays for new pages
+    opencv: dict[str, Any] = {"dst": one, "borderType": cv2.BORDER_REFLECT_101}
+    settings: dict[str, Any] = {"sigma": 2.6, "truncate": 7 / 2.6, "channel_axis": -1, "out": other}
     calls: dict[str, Call] = {
         "ours": plugin.run,
-        "opencv": lambda: cv2.GaussianBlur(image, (15, 15), 2.6, borderType=cv2.BORDER_REFLECT_101),
+        "opencv": lambda: cv2.GaussianBlur(image, (15, 15), 2.6, **opencv),
         "skimage": lambda: filters.gaussian(image, mode="mirror", **settings),
+        "dense": dense.run,
     }
-    dense = "ratio_dense=n/a"
-    try:
-        import torch
-    except ModuleNotFoundError:
-        torch = None
-    if torch is not None:
-        torch.set_num_threads(1)
-        seed = Image()
-        seed.setup(Image.Params(size=2048, backend="dense"), Device(0))
-        calls["dense"] = seed.run
-    times = in_turns(calls, rounds=3, clock=time.process_time_ns)
-    if torch is not None:
-        dense = f"ratio_dense={ratio(times, 'dense', 'ours'):.1f}"
-        assert ratio(times, "dense", "ours") >= 20
-    error = float(np.abs(plugin.run() - plugin.reference()).max())
+    times = in_turns(calls, rounds=7, clock=time.process_time_ns)
+    expected = plugin.reference()
+    errors = [np.abs(np.asarray(x.output(x.run())) - expected).max() for x in (plugin, dense)]
     print(
-        f"BENCH blur-peers {dense} ratio_opencv={ratio(times, 'opencv', 'ours'):.2f} "
-        f"ratio_skimage={ratio(times, 'skimage', 'ours'):.1f} max_error={error:.1e}"
+        f"BENCH blur-peers ratio_dense={ratio(times, 'dense', 'ours'):.1f} "
+        f"ratio_opencv={ratio(times, 'opencv', 'ours'):.2f} "
+        f"ratio_skimage={ratio(times, 'skimage', 'ours'):.1f} "
+        f"ms={median(times['ours']) / 1e6:.1f} max_error={errors[0]:.1e}"
     )
-    assert error < 1e-6
+    assert max(errors) < 1e-6
+    assert ratio(times, "dense", "ours") >= 20
     assert ratio(times, "skimage", "ours") > 1
 
 

@@ -172,3 +172,4 @@ def test_the_environment_is_recorded(capsys: pytest.CaptureFixture[str]) -> None
     assert env["cores"] >= 1
     assert set(env["packages"]) >= {"flyback", "numpy", "scipy", "soundfile"}
     assert env["git_sha"] is None or len(env["git_sha"]) == 40
+    assert (env["git_dirty"] is None) == (env["git_sha"] is None)

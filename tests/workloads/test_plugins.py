@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import types
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import correlate1d
 
+from flyback import api
 from flyback.errors import MissingExtraError
-from flyback.workloads import registry
+from flyback.workloads import registry, tiles
 from flyback.workloads.bandwidth import Bandwidth
 from flyback.workloads.boot import Boot
 from flyback.workloads.checking import check_workload
@@ -53,6 +57,7 @@ CASES = [
     (Control, {}),
     (Matmul, {"n": 65}),
     (Matmul, {"n": 33, "dtype": "float64"}),
+    (Matmul, {"n": 34, "timed": "factors-too"}),
     (Image, {"size": 64, "backend": "scipy", "batch": 2}),
     (Image, {"size": 64, "operation": "resize", "backend": "scipy"}),
     (Bandwidth, {"mib": 1}),
@@ -141,6 +146,21 @@ def test_the_blur_is_centred_and_sums_to_one() -> None:
     assert weights.argmax() == 7
 
 
+def test_the_tiles_of_a_blur_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles smaller than the image, edges and all, uncompiled: what SciPy computes in float64."""
+    compiler = types.SimpleNamespace(njit=lambda **_: lambda function: function)
+    monkeypatch.setitem(sys.modules, "numba", compiler)
+    monkeypatch.setattr(tiles, "_WIDTH", 25)
+    monkeypatch.setattr(tiles, "_ROWS", 9)
+    kernel, image = gaussian(5, 1.3), np.random.default_rng(0).random((20, 22, 3), np.float32)
+    result = np.full_like(image, np.nan)
+    tiles.tiled_blur(kernel, 3)(image, result)
+    tiles._compiled.cache_clear()
+    rows = correlate1d(image.astype(float), kernel, axis=0, mode="mirror")
+    expected = correlate1d(rows, kernel, axis=1, mode="mirror")
+    assert np.abs(result - expected).max() < 1e-6
+
+
 def test_what_needs_torch_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sentence with the remedy where torch is missing."""
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
@@ -158,3 +178,5 @@ def test_every_workload_explains_its_physics(name: str) -> None:
     text = inspect.getdoc(getattr(__import__(module, fromlist=[attribute]), attribute)) or ""
     assert len(text.split()) > 40, name
     assert {"smoke", "full"} <= set(declaration.presets)
+    for preset in declaration.presets:  # every cell of every preset is one that can be measured
+        assert api.prepare_bench(name, preset=preset).cells

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+import re
+import resource
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flyback.cli.main import main
 from flyback.results.compare import compare, open_results
 from flyback.stats.verdict import paired
 from flyback.workloads import registry
-from flyback.workloads.bench import Benchmark, bench, predicted, prepare
+from flyback.workloads.bench import Benchmark, bench, prepare
 from flyback.workloads.runner import Setting, measure
 from flyback.workloads.session import CellSpec, Schedule, Session, ratio_between, turn_of
 
@@ -56,16 +63,72 @@ def test_a_folder_is_written_and_a_failed_cell_has_its_row(tmp_path: Path) -> No
     assert open_results(tmp_path).results == tuple(rows)
 
 
-def test_the_prediction_holds() -> None:
-    """Cells are the combinations of all values; processor time is that of a real start."""
+def test_cells_are_the_combinations_of_all_values() -> None:
+    """With every parameter resolved, and named by what varies."""
     benchmark = prepare("spectral", {"nfft": [64, 128], "window": ["hann", "blackman"]}, QUICK)
     assert [cell.label for cell in benchmark.cells[:2]] == [
         "nfft=64 window=hann",
         "nfft=64 window=blackman",
     ]
     assert len(benchmark.cells) == 4
-    one = Benchmark(cells=(planted(),), schedule=QUICK)
-    assert 0 < predicted(one) < 1
+    assert benchmark.cells[0].parameters["overlap"] == 0.5
+
+
+def children_s() -> float:
+    """Processor time of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("workload", "words"),
+    [("spectral", ["nfft=1024,4096", "frames=600"]), ("matmul", ["n=256"])],
+)
+def test_a_dry_run_predicts_the_processor_time(
+    workload: str, words: list[str], tmp_path: Path
+) -> None:
+    """`flyback bench --dry-run` is within 30 % of what the same command then takes."""
+    command = [sys.executable, "-m", "flyback.cli.main", "bench", workload, *words]
+    dry = [*command, "--dry-run", "--usd-per-hour", "6", "--json"]
+    said = json.loads(subprocess.run(dry, check=True, capture_output=True).stdout)
+    assert said["usd"] == pytest.approx(said["cpu_minutes"] / 10)
+    before = children_s()
+    subprocess.run([*command, "--out", str(tmp_path / "out")], check=True, capture_output=True)
+    assert said["cpu_minutes"] * 60 == pytest.approx(children_s() - before, rel=0.3)
+
+
+def test_a_dry_run_shows_the_resolved_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    """What all cells share, what each has of its own, time and price; in words for one and two."""
+    assert run_cli("bench", "matmul", "n=8,16", "samples=5", "--restarts", "1", "--dry-run") == 0
+    shared, one, other, last = capsys.readouterr().out.splitlines()
+    assert shared == "matmul device=cpu samples=5 warmup=3 seed=0 dtype=float32 backend=auto"
+    assert (one, other) == ("cell 1: n=8", "cell 2: n=16")
+    assert re.fullmatch(
+        r"2 cells; 1 restart x 8 places in memory x 5 rounds: about 0\.\d\d CPU-minutes, "
+        r"n/a without --usd-per-hour",
+        last,
+    )
+
+
+def run_cli(*words: str) -> object:
+    """The command's exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return ended.value.code or 0
+
+
+def test_an_adaptive_session_ends_in_time() -> None:
+    """Lanes that are late for another restart are given up; for the first one they have failed."""
+    schedule = Schedule(restarts=1, layouts=2, rounds=1, most_restarts=50, seconds=3.0)
+    began = time.perf_counter()
+    a, b = Session([planted(), planted(slower=0.03)], schedule).run()
+    assert time.perf_counter() - began < 6
+    assert (a.status, b.status) == ("ok", "ok")
+    assert 1 <= len(a.results) < 50
+    assert list(a.layouts) == list(b.layouts)
+    late, _ = Session([planted(), planted()], dataclasses.replace(schedule, seconds=0.0)).run()
+    assert (late.status, late.failure) == ("error", "it was not ready within 0.0 s")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Surroundings:
         scratch: Folders of the attempt.
         environ: Environment of the agent.
         secrets: Variable name → value; for the cells alone.
+        machine: What a record's fingerprint needs to know of the machine, by variable.
     """
 
     launch: Launch
@@ -38,6 +39,7 @@ class Surroundings:
     scratch: Scratch
     environ: Mapping[str, str]
     secrets: Mapping[str, str]
+    machine: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, argv: Sequence[str]) -> Command:
         """A set-up command: the job's environment without its secrets, in its working directory."""
@@ -50,6 +52,7 @@ class Surroundings:
         outputs = self.outputs(number)
         outputs.mkdir(parents=True, exist_ok=True)
         contract = {
+            **self.machine,
             "FLYBACK_RUN_ID": self.launch.run_id,
             "FLYBACK_ATTEMPT": str(self.attempt),
             "FLYBACK_CELL": str(number),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import urllib.parse
 from collections.abc import Mapping
@@ -70,12 +71,24 @@ def prepare(bench: Workbench, launch: Launch) -> Surroundings:
         scratch=bench.scratch,
         environ=bench.services.environ,
         secrets=_secrets(bench, launch.job.secrets),
+        machine=_machine(bench, launch),
     )
     _install(bench, surroundings)
     for number, argv in enumerate(launch.job.setup, start=1):
         bench.say(f"set-up {number} of {len(launch.job.setup)}: {' '.join(argv)}")
         _run(bench, surroundings.command(argv), f"set-up command {number}")
     return surroundings
+
+
+def _machine(bench: Workbench, launch: Launch) -> dict[str, str]:
+    """Type and image of the instance; figures of two machines that differ there are not alike."""
+    if launch.engine != "ec2":
+        return {}
+    with contextlib.suppress(FlybackError):
+        kind = bench.services.metadata.get("instance-type") or ""
+        found = {"FLYBACK_INSTANCE_TYPE": kind, "FLYBACK_IMAGE": launch.image_id}
+        return {name: value for name, value in found.items() if value}
+    return {}
 
 
 def _bring_workdir(bench: Workbench, launch: Launch, staging: Staging) -> None:

@@ -7,9 +7,9 @@ is real or rehearsed outside `wiring`, which alone decides.
 from __future__ import annotations
 
 from flyback.api.auditing import Footprint, PrincipalUse, footprint, read_policy
-from flyback.api.benching import bench, predict_bench, prepare_bench
+from flyback.api.benching import bench, crossover, predict_bench, prepare_bench
 from flyback.api.checkup import Finding, doctor, excess, in_parts, own_policy
-from flyback.api.comparing import compare
+from flyback.api.comparing import compare, compare_history
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
 from flyback.api.pushing import Branch, PushAccess, let_push
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
@@ -31,6 +31,8 @@ __all__ = [
     "Standing",
     "bench",
     "compare",
+    "compare_history",
+    "crossover",
     "doctor",
     "down",
     "excess",

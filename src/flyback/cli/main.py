@@ -28,6 +28,7 @@ VERBS = {
     "collect": "Bring a run's files home, with receipt and certificate.",
     "results": "Show a run's results, receipt and certificate.",
     "bench": "Measure a workload on this machine, its cells in turns.",
+    "crossover": "Measure CPU beside GPU, and from which size on the GPU wins.",
     "compare": "Compare two sets of results: faster, slower, the same, or undecided.",
     "sync": "Make a folder or an S3 prefix like another: parallel, verified, resumable.",
     "down": "Remove flyback from the account and prove that nothing is left.",

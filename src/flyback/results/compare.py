@@ -24,7 +24,7 @@ from flyback.stats.holm import adjusted
 from flyback.stats.quantiles import CONFIDENCE, summarize
 from flyback.stats.verdict import LEAST_EFFECT, Ratio, paired, unpaired
 
-__all__ = ["Measured", "compare", "open_results", "unlike"]
+__all__ = ["Measured", "compare", "key_of", "open_results", "ratio_of", "unlike"]
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,11 @@ def _refuse_shared_samples(rows: Sequence[Result], path: Path) -> None:
 
 def _by_key(measured: Measured) -> dict[str, Result]:
     """Rows by what was measured; a later row of the same replaces an earlier one."""
-    return {_key(row): row for row in measured.results}
+    return {key_of(row): row for row in measured.results}
 
 
-def _key(row: Result) -> str:
+def key_of(row: Result) -> str:
+    """What was measured, the same for two rows that can be compared."""
     what = [row.workload.get("name"), row.params, row.dtype, row.device.get("kind")]
     return json.dumps(what, sort_keys=True)
 
@@ -217,7 +218,7 @@ def _compared(
         return dataclasses.replace(cell, reason="no raw samples were kept"), None
     session = one.method.get("session")
     in_turns = session is not None and session == other.method.get("session")
-    ratio, method = _ratio(found[0], found[1], in_turns, least_effect)
+    ratio, method = ratio_of(found[0], found[1], least_effect, in_turns=in_turns)
     disturbed = [
         f"{side} was {row.health['verdict']}"
         for side, row in (("A", one), ("B", other))
@@ -239,12 +240,21 @@ def _compared(
     )
 
 
-def _ratio(
+def ratio_of(
     a: Mapping[str, Sequence[int]],
     b: Mapping[str, Sequence[int]],
-    in_turns: bool,  # noqa: FBT001  # a fact about the two, not a switch
-    least_effect: float,
+    least_effect: float = LEAST_EFFECT,
+    *,
+    in_turns: bool,
 ) -> tuple[Ratio, str]:
+    """How long B takes in units of A, and by which method: `paired`, `control` or `direct`.
+
+    Args:
+        a: Samples of a row, from `Measured.samples`.
+        b: Of another.
+        least_effect: Smaller changes are none.
+        in_turns: Whether both are of one session.
+    """
     if in_turns:
         return paired(_pairs(a, b), least_effect), "paired"
     controls = a.get("control_ns"), b.get("control_ns")

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flyback.results.figures import NOT_AVAILABLE, format_microseconds
+from flyback.results.history import CellHistory
 from flyback.spec.comparison import CellComparison, Comparison
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["comparison_view"]
+__all__ = ["comparison_view", "history_view"]
 
 _STYLES = {"faster": "green", "slower": "red", "same": "", "undecided": "yellow"}
 
@@ -51,11 +52,41 @@ def comparison_view(comparison: Comparison) -> RenderableType:
     return Group(table, *notes, Text(rule, style="dim"))
 
 
-def _varying(cells: Sequence[CellComparison]) -> list[str]:
+def history_view(histories: Sequence[CellHistory]) -> RenderableType:
+    """One row per change of level; cells without one have a row of their own."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("cell", overflow="fold")
+    for title in ("n", "latest µs", "changed by"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("since", no_wrap=True)
+    table.add_column("commit", no_wrap=True)
+    varying = _varying(histories)
+    for cell in histories:
+        head = (_label(cell, varying), str(cell.n), format_microseconds(cell.p50_ns))
+        if not cell.changes:
+            table.add_row(*head, "no change", "", "")
+        for change in cell.changes:
+            style = _STYLES["slower" if change.ratio > 1 else "faster"]
+            by = Text(f"{change.ratio - 1:+.1%}", style=style)
+            table.add_row(*head, by, change.ts_utc, change.git_sha[:9])
+    notes = [
+        Text(f"{_label(cell, varying)}: {cell.reason}", style="yellow")
+        for cell in histories
+        if cell.reason
+    ]
+    return Group(table, *notes)
+
+
+def _varying(cells: Sequence[CellComparison | CellHistory]) -> list[str]:
     names = dict.fromkeys(name for cell in cells for name in cell.params)
     return [name for name in names if len({repr(cell.params.get(name)) for cell in cells}) > 1]
 
 
-def _label(cell: CellComparison, varying: Sequence[str]) -> str:
+def _label(cell: CellComparison | CellHistory, varying: Sequence[str]) -> str:
     params: Mapping[str, Any] = cell.params
     return " ".join([cell.workload, *(f"{name}={params.get(name)}" for name in varying)])

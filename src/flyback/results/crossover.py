@@ -1,39 +1,79 @@
 """From which size on the other device wins: in latency, in throughput, in dollars.
 
-Nothing is said where the two did not compute the same: rows need equal parameters but for the
-device, and both gates passed.
+Two sides, which differ in one parameter (`device=cpu,cuda`, say). Nothing is said where the two did
+not compute the same: rows need equal parameters but for that one, and both gates passed. How far
+two results can lie apart follows from how far each lies from the same reference.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flyback.results.compare import Measured, ratio_of
 from flyback.spec.result import Result
 
-__all__ = ["Crossover", "Pair", "crossovers", "pairs"]
+__all__ = ["Between", "Crossover", "Pair", "crossovers", "pairs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Between:
+    """The two sides.
+
+    Args:
+        parameter: In which they differ.
+        a: Its value on one side.
+        b: On the other, of which it is asked where it wins.
+        a_usd_hour: Price of a machine that has A; None where it is not known.
+        b_usd_hour: Of one that has B.
+    """
+
+    parameter: str = "device"
+    a: Any = "cpu"
+    b: Any = "cuda"
+    a_usd_hour: float | None = None
+    b_usd_hour: float | None = None
+
+    def name(self, side: str) -> str:
+        """What people read."""
+        return f"{self.parameter}={self.a if side == 'a' else self.b}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """One size on both devices; every ratio is CPU over GPU, so above 1 the GPU wins.
+    """One size on both sides; every ratio is turned so that above 1 B wins.
 
     Args:
         params: What both share.
-        latency: Ratio of the median latencies; None where a row is missing or failed.
-        interval: From the bounds of both medians, each at 99 %.
-        throughput: Ratio of the rates, turned so that above 1 the GPU does more.
+        a_p50_ns: Median latency of A; None where its row is missing or failed.
+        b_p50_ns: Of B.
+        latency: Ratio of the latencies; None where a row is missing or failed.
+        interval: Of `latency`, at 99 %: from pairs of rounds where both were measured in turns,
+            else from the bounds of both medians.
+        throughput: Ratio of the rates.
         dollars: Ratio of the costs per item; None where a price is missing.
+        a_usd: Cost of one item on A.
+        b_usd: On B.
+        item: What one item is called.
+        agreement_db: The two results differ at most by so much, as a signal-to-noise ratio, dB.
         reason: Why there are no ratios.
     """
 
     params: Mapping[str, Any]
+    a_p50_ns: int | None = None
+    b_p50_ns: int | None = None
     latency: float | None = None
     interval: tuple[float, float] | None = None
     throughput: float | None = None
     dollars: float | None = None
+    a_usd: float | None = None
+    b_usd: float | None = None
+    item: str = ""
+    agreement_db: float | None = None
     reason: str = ""
 
 
@@ -42,69 +82,97 @@ class Crossover:
     """Along one parameter, with the others fixed.
 
     Args:
+        along: The parameter that grows.
         fixed: The other parameters that vary.
-        metric: `latency`, `throughput` or `dollars`.
-        at: Least value from which on the GPU wins at every larger one too; None: it never does.
+        metric: `latency` (by the lower end of its interval), `throughput` or `dollars`.
+        at: Least value from which on B wins at every larger one too; None: it never does.
+        upto: The largest value that was measured on both sides.
     """
 
+    along: str
     fixed: Mapping[str, Any]
     metric: str
     at: Any
+    upto: Any
 
 
-def pairs(
-    results: Sequence[Result], cpu_usd_hour: float | None = None, gpu_usd_hour: float | None = None
-) -> list[Pair]:
-    """Rows of equal parameters, CPU beside GPU; a missing or failed side is a pair with a reason.
+def pairs(measured: Measured, between: Between) -> list[Pair]:
+    """Rows of equal parameters, A beside B; a missing or failed side is a pair with a reason.
 
     Args:
-        results: Rows of both devices.
-        cpu_usd_hour: Price of the machine without GPU.
-        gpu_usd_hour: Price of the machine with one.
+        measured: Rows of both sides of one workload, and where their samples lie.
+        between: The sides.
+
+    Raises:
+        UserError: samples are missing or damaged.
     """
+    sides = {json.dumps(between.a): "a", json.dumps(between.b): "b"}
     groups: dict[str, dict[str, Result]] = {}
-    for row in results:
-        shared = {name: value for name, value in row.params.items() if name != "device"}
-        kind = "cpu" if row.params.get("device", "cpu") == "cpu" else "gpu"
-        groups.setdefault(json.dumps([row.workload.get("name"), shared]), {})[kind] = row
-    prices = (cpu_usd_hour, gpu_usd_hour)
-    return [_pair(json.loads(key)[1], sides, prices) for key, sides in groups.items()]
+    for row in measured.results:
+        side = sides.get(json.dumps(row.params.get(between.parameter)))
+        if side is not None:
+            shared = {k: value for k, value in row.params.items() if k != between.parameter}
+            groups.setdefault(json.dumps(shared), {})[side] = row
+    return [_pair(json.loads(key), rows, measured, between) for key, rows in groups.items()]
 
 
 def _pair(
-    params: Mapping[str, Any],
-    sides: Mapping[str, Result],
-    prices: tuple[float | None, float | None],
+    params: Mapping[str, Any], rows: Mapping[str, Result], measured: Measured, between: Between
 ) -> Pair:
-    for kind in ("cpu", "gpu"):
-        row = sides.get(kind)
+    p50s = {side: (row.latency_ns or {}).get("p50") for side, row in rows.items()}
+    pair = Pair(params=params, a_p50_ns=p50s.get("a"), b_p50_ns=p50s.get("b"))
+    for side in ("a", "b"):
+        row = rows.get(side)
         if row is None:
-            return Pair(params=params, reason=f"no row on the {kind.upper()}")
-        if row.status != "ok" or not (row.latency_ns or {}).get("p50"):
-            return Pair(params=params, reason=f"{kind.upper()}: {row.status}: {row.reason}")
-    cpu, gpu = sides["cpu"].latency_ns or {}, sides["gpu"].latency_ns or {}
-    interval = None
-    if cpu.get("p50_ci") and gpu.get("p50_ci"):
-        interval = (
-            cpu["p50_ci"][0] / max(gpu["p50_ci"][1], 1),
-            cpu["p50_ci"][1] / max(gpu["p50_ci"][0], 1),
-        )
-    rates = [float((sides[kind].rate or {}).get("items_s") or 0) for kind in ("cpu", "gpu")]
-    throughput = rates[1] / rates[0] if rates[0] and rates[1] else None
-    dollars = None
-    if throughput is not None and prices[0] is not None and prices[1]:
-        dollars = throughput * prices[0] / prices[1]
-    return Pair(
-        params=params,
-        latency=cpu["p50"] / gpu["p50"],
+            return dataclasses.replace(pair, reason=f"no row for {between.name(side)}")
+        if row.status != "ok" or not p50s[side]:
+            why = f"{between.name(side)}: {row.status}: {row.reason}"
+            return dataclasses.replace(pair, reason=why)
+    a, b = rows["a"], rows["b"]
+    rates = [float((row.rate or {}).get("items_s") or 0) for row in (a, b)]
+    prices = (between.a_usd_hour, between.b_usd_hour)
+    usd = [
+        None if price is None or not rate else price / 3600 / rate
+        for price, rate in zip(prices, rates, strict=True)
+    ]
+    latency, interval = _latency(measured, a, b)
+    return dataclasses.replace(
+        pair,
+        latency=latency,
         interval=interval,
-        throughput=throughput,
-        dollars=dollars,
+        throughput=rates[1] / rates[0] if all(rates) else None,
+        dollars=usd[0] / usd[1] if usd[0] is not None and usd[1] else None,
+        a_usd=usd[0],
+        b_usd=usd[1],
+        item=str((a.work or {}).get("item_unit", "")),
+        agreement_db=_agreement(a, b),
     )
 
 
+def _latency(measured: Measured, a: Result, b: Result) -> tuple[float, tuple[float, float] | None]:
+    one, other = measured.samples(a), measured.samples(b)
+    session = a.method.get("session")
+    if one and other and session is not None and session == b.method.get("session"):
+        ratio, _ = ratio_of(other, one, in_turns=True)  # so that above 1 it is A that takes longer
+        return ratio.value, (ratio.low, ratio.high)
+    figures = a.latency_ns or {}, b.latency_ns or {}
+    bounds = [each.get("p50_ci") for each in figures]
+    interval = None
+    if bounds[0] and bounds[1]:
+        interval = (bounds[0][0] / max(bounds[1][1], 1), bounds[0][1] / max(bounds[1][0], 1))
+    return figures[0]["p50"] / figures[1]["p50"], interval
+
+
+def _agreement(a: Result, b: Result) -> float | None:
+    """Errors add at most: each side was held against one reference, on the same inputs."""
+    values = [(row.accuracy or {}).get("value") for row in (a, b)]
+    if any(value is None for value in values):
+        return None
+    return -20 * math.log10(sum(10 ** (-float(value or 0) / 20) for value in values))
+
+
 def crossovers(found: Sequence[Pair], along: str) -> list[Crossover]:
-    """Where each metric begins to favour the GPU for good.
+    """Where each metric begins to favour B for good.
 
     Args:
         found: From `pairs`.
@@ -124,12 +192,26 @@ def crossovers(found: Sequence[Pair], along: str) -> list[Crossover]:
     for key, members in groups.items():
         ordered = sorted(members, key=lambda pair: pair.params[along])
         for metric in ("latency", "throughput", "dollars"):
-            values = [(pair.params[along], getattr(pair, metric)) for pair in ordered]
+            values = [(pair.params[along], _least(pair, metric)) for pair in ordered]
             known = [(value, ratio) for value, ratio in values if ratio is not None]
             if known:
-                at = _from_where(known)
-                answers.append(Crossover(fixed=json.loads(key), metric=metric, at=at))
+                answers.append(
+                    Crossover(
+                        along=along,
+                        fixed=json.loads(key),
+                        metric=metric,
+                        at=_from_where(known),
+                        upto=known[-1][0],
+                    )
+                )
     return answers
+
+
+def _least(pair: Pair, metric: str) -> float | None:
+    if metric == "latency" and pair.interval is not None:
+        return pair.interval[0]
+    ratio: float | None = getattr(pair, metric)
+    return ratio
 
 
 def _from_where(known: Sequence[tuple[Any, float]]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 __all__ = [
     "NOT_AVAILABLE",
+    "format_count",
     "format_db",
     "format_duration",
     "format_margin",
@@ -46,6 +47,11 @@ def format_margin(margin: float | None) -> str:
         return NOT_AVAILABLE
     places = 0 if margin >= 100 else 1 if margin >= 10 else 2  # noqa: PLR2004  # three digits
     return f"{math.floor(margin * 10**places) / 10**places:,.{places}f}x"
+
+
+def format_count(count: int, noun: str) -> str:
+    """So many of them: `1 cell`, `2 cells`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def format_db(decibels: float | None) -> str:

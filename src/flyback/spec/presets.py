@@ -12,7 +12,10 @@ from flyback.spec.problems import Problem, closest, listed
 __all__ = ["WorkloadPresets", "choose", "lay_over", "settle", "split"]
 
 WorkloadPresets = Callable[[str], Mapping[str, Mapping[str, Any]]]
-"""A workload's own presets: name → parameter → value. UserError: there is no such workload."""
+"""A workload's own presets: name → parameter → value, or a tuple of values that are swept over.
+
+UserError: there is no such workload.
+"""
 
 
 def split(root: Node) -> tuple[Node, dict[str, Node], list[Problem]]:
@@ -67,7 +70,9 @@ def choose(
             shipped = {}  # the workload's name is judged with its parameters
     if name in shipped:
         place = Place(1, 1, 1, f"preset {name} of the workload {workload}")
-        return plant({"parameters": shipped[name]}, place)
+        swept = {key: list(value) for key, value in shipped[name].items() if type(value) is tuple}
+        fixed = {key: value for key, value in shipped[name].items() if key not in swept}
+        return plant({"parameters": fixed} | ({"sweep": swept} if swept else {}), place)
     known = sorted({*written, *shipped})
     if not known:
         return f"the job has no presets, so no {name!r}", "add `presets:`, or run without it"

@@ -53,8 +53,16 @@ def _run(options: argparse.Namespace, stop: Stop) -> int:
     declaration = registry.find(options.workload)
     chosen = registry.preset(options.workload, options.preset) if options.preset else {}
     values = {**chosen, **parse_words(options.parameters)}
+    for name, value in values.items():
+        if isinstance(value, tuple):
+            raise UserError(
+                f"the preset {options.preset} sweeps over {name}, and this measures one cell",
+                where="preset",
+                remedy=f"write --parameters {name}={value[0]}, or use flyback bench",
+            )
     parameters = registry.resolved(options.workload, values)
     workload = registry.create(declaration)
+    from flyback.workloads.nvml import monitor
     from flyback.workloads.report import render
     from flyback.workloads.runner import Setting, measure
 
@@ -66,6 +74,7 @@ def _run(options: argparse.Namespace, stop: Stop) -> int:
         started_ns=_STARTED_NS,
         ceilings=_ceilings,
         control=True,
+        monitor=monitor,
     )
     result = measure(declaration, workload, parameters, setting)
     _say("\n".join(render(result)))
@@ -88,8 +97,12 @@ def _list() -> None:
             default = "null" if item.default is None else item.default
             _say(f"  {item.name}={default}  ({item.kind})\n      {item.help}")
         for preset, values in declaration.presets.items():
-            words = " ".join(f"{key}={value}" for key, value in values.items())
+            words = " ".join(f"{key}={_listed(value)}" for key, value in values.items())
             _say(f"  --preset {preset}: {words}")
+
+
+def _listed(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _say(text: str, file: TextIO | None = None) -> None:

@@ -21,9 +21,9 @@ from flyback.spec.result import Result
 from flyback.stats.quantiles import summarize
 from flyback.workloads import registry
 from flyback.workloads.lanes import Lane, LaneError
+from flyback.workloads.nvml import locked_clocks
 from flyback.workloads.session import (
     CONTROL,
-    QUICK_NS,
     CellSpec,
     Measured,
     Schedule,
@@ -34,7 +34,7 @@ from flyback.workloads.stopping import Stop
 
 __all__ = ["Benchmark", "bench", "predicted", "prepare", "row_of"]
 
-_GROUP = 6  # cells that take turns; more would let a round outlast the machine's mood
+_TURNS = 4  # that a prediction takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +42,16 @@ class Benchmark:
     """What will be measured.
 
     Args:
-        cells: In order; those of one group take turns.
+        cells: In order, with all their parameters; those of one group take turns.
         schedule: How long.
+        together: Cells of a group. Of more, a round would outlast the machine's mood.
+        clock_mhz: The GPU's clock is held there meanwhile; None leaves it alone.
     """
 
     cells: tuple[CellSpec, ...]
     schedule: Schedule
+    together: int = 5
+    clock_mhz: int | None = None
 
 
 def prepare(
@@ -68,37 +72,47 @@ def prepare(
     cells = []
     for chosen in itertools.product(*values.values()):
         parameters = dict(zip(values, chosen, strict=True))
-        registry.check_parameters(workload, parameters)
+        resolved = registry.check_parameters(workload, parameters)
         varying = [name for name, each in values.items() if len(each) > 1]
         label = " ".join(f"{name}={parameters[name]}" for name in varying) or workload
-        cells.append(CellSpec(workload=workload, parameters=parameters, label=label))
+        cells.append(CellSpec(workload=workload, parameters=resolved, label=label))
     return Benchmark(cells=tuple(cells), schedule=schedule)
 
 
 def predicted(benchmark: Benchmark) -> float:
     """Processor time that it will take, minutes: each cell is started once and asked.
 
-    What a process costs until it is warm is what this one cost; turns cost what a sample took.
+    What a process costs until it is warm is what this one cost, and so with one more place in
+    memory and one more turn.
     """
-    schedule, total = benchmark.schedule, 0.0
-    groups = list(_grouped(benchmark.cells))
-    for spec in (*benchmark.cells, *[CONTROL] * len(groups)):
-        before = _children_s()
-        lane = Lane(spec.workload, spec.parameters, spec.env)
-        try:
-            lane.open()
-            count, settle = turn_of(lane.typical_ns, schedule.turn_ns)
-            calls = 2 * schedule.layouts * schedule.rounds * (count + settle)
-            renewals = 0.0
-            if lane.setup_ns <= QUICK_NS:
-                renewals = (schedule.layouts - 1) * lane.setup_ns / 1e9
-            lane.finish()
-        except LaneError:
-            calls, renewals = 0, 0.0
+    groups = list(_grouped(benchmark))
+    cells = (*benchmark.cells, *[CONTROL] * len(groups))
+    return sum(_predicted_s(spec, benchmark.schedule) for spec in cells) / 60
+
+
+def _predicted_s(spec: CellSpec, schedule: Schedule) -> float:
+    """Processor time of one cell, seconds; of one that fails, what it takes to fail."""
+    before = _children_s()
+    lane = Lane(spec.workload, spec.parameters, spec.env)
+    more = 0.0
+    try:
+        lane.open()
+        began = lane.used_ns()
+        if lane.is_quick:
+            lane.renew(0)
+        renewed = lane.used_ns()
+        for _ in range(_TURNS):
+            lane.turn(*turn_of(lane.typical_ns, schedule.turn_ns))
+        ended = lane.used_ns()
+        turns = 2 * schedule.layouts * schedule.rounds
+        more = (schedule.layouts - 2) * (renewed - began) / 1e9 if lane.is_quick else 0.0
+        more += (turns - _TURNS) * (ended - renewed) / _TURNS / 1e9
+        lane.finish()
+    except LaneError as error:
         lane.close()
-        each = _children_s() - before + renewals + calls * lane.typical_ns / 1e9
-        total += schedule.restarts * each
-    return total / 60
+        return _children_s() - before if error.status != "error" else 0.0
+    lane.close()
+    return schedule.restarts * (_children_s() - before + more)
 
 
 def _children_s() -> float:
@@ -119,17 +133,23 @@ def bench(
         folder: Of the results; what is there stays.
         stop: Asked between rounds whether to end early.
         report: Told what happens.
+
+    Raises:
+        MissingExtraError: clocks are to be locked, and nvidia-ml-py is not installed.
+        RefusedError: the driver does not lock them.
     """
     session = uuid.uuid4().hex
     rows: list[Result] = []
-    for group in _grouped(benchmark.cells):
-        cells = Session((*group, CONTROL), benchmark.schedule, stop, report).run()
-        *own, control = cells
-        for cell in own:
-            row = row_of(cell, control, session, folder / "samples")
-            row = dataclasses.replace(row, cell=len(rows))
-            append_line(folder / "results.jsonl", row)
-            rows.append(row)
+    with locked_clocks(benchmark.clock_mhz):
+        for group in _grouped(benchmark):
+            cells = Session((*group, CONTROL), benchmark.schedule, stop, report).run()
+            *own, control = cells
+            for cell in own:
+                row = row_of(cell, control, session, folder / "samples")
+                method = {**row.method, "clock_mhz": benchmark.clock_mhz}
+                row = dataclasses.replace(row, cell=len(rows), method=method)
+                append_line(folder / "results.jsonl", row)
+                rows.append(row)
     return rows
 
 
@@ -178,9 +198,9 @@ def row_of(cell: Measured, control: Measured, session: str, samples: Path) -> Re
     )
 
 
-def _grouped(cells: Sequence[CellSpec]) -> Iterator[Sequence[CellSpec]]:
-    for start in range(0, len(cells), _GROUP - 1):
-        yield cells[start : start + _GROUP - 1]
+def _grouped(benchmark: Benchmark) -> Iterator[Sequence[CellSpec]]:
+    for start in range(0, len(benchmark.cells), benchmark.together):
+        yield benchmark.cells[start : start + benchmark.together]
 
 
 def _save(folder: Path, cell: Measured, control: Measured, name: str) -> dict[str, Any]:

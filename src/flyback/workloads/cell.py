@@ -118,7 +118,8 @@ class Cell:
     def warm(self) -> None:
         """Warm up until the level holds, and find how many calls one sample takes."""
         self.setting.report(f"warm-up: {self.prepared.warmup} samples")
-        self.watch = Watch(on_device=self.timing.device is not None, monitor=self.setting.monitor())
+        on_device = self.timing.device is not None
+        self.watch = Watch(on_device, self.setting.monitor() if on_device else None)
         self.timing.settle(self.workload.run, self.prepared.warmup)
         if self.workload.repeatable:
             self.timing.inner = calibrated_inner(self.workload.run, self.setting.timer)

@@ -31,7 +31,7 @@ class Declaration:
         summary: One line.
         parameters: Frozen dataclass; its `__post_init__` raises `ParameterError` on values that do
             not go together.
-        presets: Name → parameters.
+        presets: Name → parameters; a tuple holds the values of a sweep.
         implementation: `module:Class`, a `flyback.workloads.workload.Workload` that is called
             without arguments; loaded only to run.
         needs: Extra of flyback that the implementation needs.

@@ -107,6 +107,8 @@ class _Cuda(Device):
         return free
 
     def describe(self) -> Mapping[str, Any]:
+        from flyback.workloads.nvml import driver_version
+
         found = self._torch.cuda.get_device_properties(0)
         return {
             "kind": "cuda",
@@ -115,6 +117,7 @@ class _Cuda(Device):
             "memory_bytes": found.total_memory,
             "multiprocessors": found.multi_processor_count,
             "cuda": self._torch.version.cuda,
+            "driver": driver_version(),
             "index": 0,
         }
 

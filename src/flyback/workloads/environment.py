@@ -6,6 +6,8 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ _PACKAGES = (
     *("flyback", "numpy", "scipy", "soundfile"),
     *("cuda-core", "mkl_fft", "numba", "opencv-python-headless", "pyFFTW", "torch"),
 )
+_GIT_S = 10  # seconds
 _ALWAYS = 4  # of them, null where they are missing
 THREADS = (
     "OMP_NUM_THREADS",
@@ -39,7 +42,7 @@ def describe_environment() -> dict[str, Any]:
         "load1": round(os.getloadavg()[0], 2),
         "packages": _packages(),
         "threads": {name: os.environ.get(name) for name in THREADS},
-        "git_sha": _git_sha(_PACKAGE.parents[1]),
+        **_git(_PACKAGE.parents[1]),
     }
 
 
@@ -91,22 +94,20 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git_sha(root: Path) -> str | None:
-    """Commit of flyback's own checkout; null for an installed copy.
+def _git(root: Path) -> dict[str, Any]:
+    """Commit of flyback's own checkout, and whether it differs; nulls for an installed copy.
 
     No other checkout counts: a virtual environment may lie in somebody's repository.
     """
-    git = root / ".git"
-    if not (git.is_dir() and (root / "src" / "flyback") == _PACKAGE):
-        return None
+    nothing: dict[str, Any] = {"git_sha": None, "git_dirty": None}
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists() or (root / "src" / "flyback") != _PACKAGE:
+        return nothing
+    command = [git, "-C", f"{root}", "status", "--porcelain=v2", "--branch", "-uno"]
     try:
-        head = (git / "HEAD").read_text().strip()
-        reference = head.removeprefix("ref: ")
-        if reference == head:
-            return head
-        if (git / reference).exists():
-            return (git / reference).read_text().strip()
-        packed = (git / "packed-refs").read_text().splitlines()
-    except OSError:
-        return None
-    return next((line.split()[0] for line in packed if line.endswith(f" {reference}")), None)
+        found = subprocess.run(command, capture_output=True, check=True, timeout=_GIT_S, text=True)
+    except (OSError, subprocess.SubprocessError):
+        return nothing
+    lines = found.stdout.splitlines()
+    heads = [line.split()[-1] for line in lines if line.startswith("# branch.oid")]
+    return {"git_sha": heads[0], "git_dirty": any(line[0] != "#" for line in lines)}

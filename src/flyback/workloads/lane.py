@@ -5,8 +5,9 @@ two questions it waits for the next and uses no processor. What libraries print 
 error.
 
     {"workload": NAME or module:Class, "parameters": {…}}   → {"typical_ns": …} or {"invalid": …}
-    {"renew": SEED}                                         → {"renewed": true}
+    {"renew": SEED}                                         → {"setup_ns": …}
     {"turn": COUNT, "settle": COUNT}                        → {"samples": […]}
+    {"used": true}                                          → {"cpu_ns": …}
     {"finish": true}                                        → {"result": {…}}
 """
 
@@ -26,6 +27,7 @@ from flyback.workloads import registry
 from flyback.workloads.ceilings import of_this_boot
 from flyback.workloads.cell import Cell, Setting
 from flyback.workloads.cuda_faults import SkippedError
+from flyback.workloads.nvml import monitor
 from flyback.workloads.parameters import resolve
 from flyback.workloads.record import complete, draft, refused
 
@@ -72,26 +74,31 @@ def answers(questions: TextIO | Iterator[str]) -> Iterator[dict[str, Any]]:
                 done = complete(result, cell) if ok else refused(result, cell)
                 yield {"result": encode(done)}
                 return
-            if "renew" in question:
-                cell.renew(registry.create(cell.declaration), question["renew"])
-                yield {"renewed": True}
-                continue
-            before = len(cell.timing.latencies)
-            cell.timing.block(cell.workload.run, question["turn"], question["settle"])
-            yield {"samples": cell.timing.latencies[before:].tolist()}
+            yield _answer(cell, question)
     finally:
         cell.workload.teardown()
 
 
+def _answer(cell: Cell, question: dict[str, Any]) -> dict[str, Any]:
+    if "used" in question:
+        return {"cpu_ns": time.process_time_ns()}
+    if "renew" in question:
+        began = time.perf_counter_ns()
+        cell.renew(registry.create(cell.declaration), question["renew"])
+        return {"setup_ns": time.perf_counter_ns() - began}
+    before = len(cell.timing.latencies)
+    cell.timing.block(cell.workload.run, question["turn"], question["settle"])
+    return {"samples": cell.timing.latencies[before:].tolist()}
+
+
 def _open(opening: dict[str, Any]) -> Cell:
-    name = opening["workload"]
-    declaration = registry.declared(name) if ":" in name else registry.find(name)
+    declaration = registry.find(opening["workload"])
     parameters = resolve(declaration.parameters, opening["parameters"])
     return Cell(
         declaration,
         registry.create(declaration),
         parameters,
-        Setting(started_ns=_STARTED_NS, report=_tell, ceilings=of_this_boot),
+        Setting(started_ns=_STARTED_NS, report=_tell, ceilings=of_this_boot, monitor=monitor),
     )
 
 

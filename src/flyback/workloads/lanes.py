@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -16,9 +17,11 @@ from flyback.spec.codec import decode
 from flyback.spec.result import Result
 from flyback.workloads.environment import THREADS
 
-__all__ = ["Lane", "LaneError"]
+__all__ = ["Lane", "LaneError", "LateError"]
 
 _TAIL = 2000
+_QUICK_NS = 200_000_000  # a set-up that takes longer is done once per restart
+_FIRST = 10  # times as long may the first one take: it imports what it computes with
 _ONE_THREAD = dict.fromkeys(THREADS, "1")  # unless the caller's environment says otherwise
 
 
@@ -33,6 +36,10 @@ class LaneError(JobFailedError):
     def __init__(self, what: str, status: str = "error") -> None:
         super().__init__(what)
         self.status = status
+
+
+class LateError(LaneError):
+    """A lane was not ready in time."""
 
 
 class Lane:
@@ -57,32 +64,52 @@ class Lane:
             text=True,
         )
         self.typical_ns = 0
-        self.setup_ns = 0
+        self._setup_ns = 0
+        self._quick_ns = _FIRST * _QUICK_NS
         with contextlib.suppress(OSError):  # it has ended: open() says why
             self._say({"workload": workload, "parameters": dict(parameters)})
 
-    def open(self) -> None:
+    def open(self, within_s: float | None = None) -> None:
         """Wait until it is set up, checked and warm.
 
+        Args:
+            within_s: Seconds to wait at most; None waits for as long as it takes.
+
         Raises:
-            LaneError: it is not.
+            LateError: it is not ready by then.
+            LaneError: it never will be.
         """
+        assert self._process.stdout is not None  # noqa: S101  # for mypy: it is a pipe
+        answers = [self._process.stdout.fileno()]  # none was read before, so none is in a buffer
+        if within_s is not None and not select.select(answers, [], [], within_s)[0]:
+            raise LateError(f"it was not ready within {within_s:.1f} s")
         answer = self._answer()
         if "failed" in answer:
             raise LaneError(answer["failed"], answer["status"])
         if "result" in answer:
             raise LaneError(answer["result"]["reason"], answer["result"]["status"])
         self.typical_ns = answer["typical_ns"]
-        self.setup_ns = answer["setup_ns"]
+        self._setup_ns = answer["setup_ns"]
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether setting the cell up anew is worth its time."""
+        return self._setup_ns <= self._quick_ns
 
     def renew(self, seed: int) -> None:
         """Set the cell up anew, elsewhere in memory."""
-        self._ask({"renew": seed})
+        self._setup_ns = self._ask({"renew": seed})["setup_ns"]
+        self._quick_ns = _QUICK_NS
 
     def turn(self, count: int, settle: int) -> list[int]:
         """So many samples, ns, after so many results that are not timed."""
         samples: list[int] = self._ask({"turn": count, "settle": settle})["samples"]
         return samples
+
+    def used_ns(self) -> int:
+        """Processor time that the process has used so far, ns."""
+        used: int = self._ask({"used": True})["cpu_ns"]
+        return used
 
     def finish(self) -> Result:
         """The record, once the last sample has been checked."""

@@ -34,9 +34,13 @@ class Matmul(Plugin):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"n": 256, "samples": 30},
         "full": {"n": 4096, "samples": 30},
-        # The sides of a published comparison; there with allocation, random numbers and the
-        # device's start inside the time, here without.
-        "classic": {"n": 1000, "samples": 30},
+        # The sides of a published comparison, as it timed them (random factors and all; there in
+        # one sample, the device's start included) and as products alone.
+        "classic": {
+            "n": (1000, 5000, 8000, 10_000),
+            "timed": ("product", "factors-too"),
+            "samples": 10,
+        },
     }
 
     @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,10 @@ class Matmul(Plugin):
         )
         backend: Literal["auto", "numpy", "torch"] = parameter(
             "auto", "auto: NumPy for float32 and float64 on the CPU, else torch"
+        )
+
+        timed: Literal["product", "factors-too"] = parameter(
+            "product", "factors-too: each call also makes its random factors, where it computes"
         )
 
         def __post_init__(self) -> None:
@@ -73,11 +81,12 @@ class Matmul(Plugin):
             return "numpy" if plain else "torch"
 
     def setup(self, p: Any, device: Device) -> None:
-        self.backend, self.dtype = p.computes_with, p.dtype
+        self.backend, self.dtype, self._device = p.computes_with, p.dtype, device
         self.snr_floor_db = {"float64": 250.0, "float32": 110.0, "tf32": 60.0}.get(p.dtype, 40.0)
         wide = "float64" if p.dtype == "float64" else "float32"
         self._a, self._b = (device.normal(p.n, p.n, dtype=wide) for _ in range(2))
-        self._n = p.n
+        self._n, self._fresh = p.n, p.timed == "factors-too"
+        self.method = {"timed": p.timed}
         if p.computes_with == "torch":
             torch = torch_or_error("matmul")
             torch.backends.cuda.matmul.allow_tf32 = p.dtype == "tf32"
@@ -88,9 +97,25 @@ class Matmul(Plugin):
             )
         else:
             self.a, self.b = self._a, self._b
+        self._draw = self._drawing(p, device)
 
     def run(self) -> Any:
+        if self._fresh:
+            self.a, self.b = self._draw(), self._draw()
         return self.a @ self.b
+
+    def _drawing(self, p: Any, device: Device) -> Any:
+        """Makes a factor where it is computed with."""
+        seed = int(device.integers(0, 1 << 31, 1, dtype="int64")[0])
+        if p.computes_with == "numpy":
+            import numpy as np
+
+            rng = np.random.default_rng(seed)
+            return lambda: rng.standard_normal((p.n, p.n), dtype=p.dtype)
+        torch = torch_or_error("matmul")
+        torch.manual_seed(seed)
+        kind, where = self.a.dtype, self.a.device
+        return lambda: torch.randn(p.n, p.n, dtype=kind, device=where)
 
     def memory_bytes(self, p: Any) -> int:
         """Both factors, the product, and one factor before it is narrowed."""
@@ -105,7 +130,9 @@ class Matmul(Plugin):
         import numpy as np
 
         wide = np.longdouble if self.dtype == "float64" else np.float64
-        return self._a[self._rows()].astype(wide) @ self._b.astype(wide)
+        a, b = (self.a, self.b) if self._fresh else (self._a, self._b)
+        a, b = (self._device.home(x).astype(wide) for x in (a, b))
+        return a[self._rows()] @ b
 
     def _rows(self) -> Any:
         import numpy as np

@@ -70,7 +70,7 @@ class Plugin(ABC):
     Attributes:
         name: What users write.
         version: Changes whenever figures stop being comparable.
-        presets: Name → parameters.
+        presets: Name → parameters; a tuple holds the values of a sweep.
         snr_floor_db: Least signal-to-noise ratio of the correctness gate, dB.
         backend: Name of the package that computes; `setup` may set another.
         dtype: Element type that is computed in; `setup` may set another.

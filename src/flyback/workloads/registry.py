@@ -51,12 +51,21 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> Declaration:
-    """The declaration of a workload.
+    """The declaration of a workload, by its name or as `module:Class`.
 
     Raises:
         UserError: there is none of that name.
     """
-    if name in _OWN:
+    if ":" in name:
+        try:
+            declaration = declared(name)
+        except (ImportError, AttributeError) as error:
+            raise UserError(
+                f"{name} can't be loaded: {error}",
+                where="workload",
+                remedy="write module:Class, of a module that Python finds",
+            ) from error
+    elif name in _OWN:
         declaration = declared(_OWN[name])
     else:
         entries = [entry for entry in _installed() if entry.name == name]

@@ -9,6 +9,8 @@ where A was measured before B, and never in turns; the figures are in the docume
 
 from __future__ import annotations
 
+import contextlib
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,12 +20,11 @@ from typing import Any
 from flyback.spec.result import Result
 from flyback.stats.bootstrap import median
 from flyback.stats.verdict import LEAST_EFFECT, Ratio, paired
-from flyback.workloads.lanes import Lane, LaneError
+from flyback.workloads.lanes import Lane, LaneError, LateError
 from flyback.workloads.stopping import Stop
 
 __all__ = [
     "CONTROL",
-    "QUICK_NS",
     "CellSpec",
     "Measured",
     "Schedule",
@@ -33,8 +34,6 @@ __all__ = [
 ]
 
 _MOST_A_TURN = 50
-QUICK_NS = 200_000_000
-"""A set-up that takes longer is done once per restart, ns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,8 @@ class Schedule:
         layouts: Times per restart that a cell is set up anew, elsewhere in memory.
         rounds: Per layout.
         turn_ns: A turn takes about so long.
-        seconds: No layout begins later, where adaptive.
+        seconds: Where adaptive it ends by then: no layout begins that would outlast it, by the
+            longest so far, and processes that are not ready early enough for one are given up.
         seed: Of the order.
         least_effect: Of the verdict that ends it early.
         adaptive: Whether undecided comparisons go on, and decided ones end.
@@ -133,17 +133,19 @@ class Session:
         self._schedule = schedule
         self._stop = stop or Stop()
         self._report = report
-        self._began = time.perf_counter()
+        self._ends = math.inf
+        self._longest = {"layout": 0.0, "finish": 0.0}
         self._rng = random.Random(schedule.seed)  # noqa: S311  # an order, not a secret
 
     def run(self) -> list[Measured]:
         """Measure until every comparison with the first cell is decided, or time is up."""
         schedule = self._schedule
-        self._began = time.perf_counter()
+        if schedule.adaptive:
+            self._ends = time.perf_counter() + schedule.seconds
         for restart in range(schedule.most_restarts):
             if restart >= schedule.restarts and (not schedule.adaptive or self._decided()):
                 break
-            if self._is_late():
+            if restart and self._left() <= 0:
                 break
             self._report(f"restart {restart + 1}")
             self._restart(restart)
@@ -151,9 +153,15 @@ class Session:
                 break
         return self.measured
 
-    def _is_late(self) -> bool:
-        schedule = self._schedule
-        return schedule.adaptive and time.perf_counter() - self._began > schedule.seconds
+    def _left(self) -> float:
+        """Seconds until the last layout has to begin."""
+        return self._ends - time.perf_counter() - sum(self._longest.values())
+
+    @contextlib.contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self._longest[step] = max(self._longest[step], time.perf_counter() - began)
 
     def _decided(self) -> bool:
         first, *others = self.measured
@@ -164,30 +172,67 @@ class Session:
         )
 
     def _restart(self, restart: int) -> None:
-        schedule = self._schedule
-        with _open_lanes([c for c in self.measured if c.status == "ok"]) as lanes:
-            turns = [_Turns(cell, lane, schedule.turn_ns) for cell, lane in lanes]
+        with contextlib.ExitStack() as stack:
+            lanes = self._open(stack)
+            turns = [_Turns(cell, lane, self._schedule.turn_ns) for cell, lane in lanes]
             for cell, _ in lanes:
                 cell.layouts[restart] = []
-            for layout in range(schedule.layouts):
+            for layout in range(self._schedule.layouts):
                 self._stop.check("taking turns")
-                if self._is_late():
+                if self._left() <= 0:
                     break
-                if layout:
-                    self._renew(lanes)
-                for cell, _ in lanes:
-                    cell.layouts[restart].append([])
-                for _ in range(schedule.rounds):
-                    self._round(turns)
-            for cell, lane in lanes:
-                result = lane.finish()
-                cell.results.append(result)
-                if result.status == "invalid":
-                    _fail(cell, "invalid", result.reason)
+                with self._timed("layout"):
+                    self._layout(layout, lanes, turns)
+            with self._timed("finish"):
+                for cell, lane in lanes:
+                    result = lane.finish()
+                    cell.results.append(result)
+                    if result.status == "invalid":
+                        _fail(cell, "invalid", result.reason)
+
+    def _open(self, stack: contextlib.ExitStack) -> list[tuple[Measured, Lane]]:
+        """A lane for each cell, all starting at once; cells whose lane cannot begin have failed.
+
+        None at all where one is late for another restart: that restart is given up.
+        """
+        started = []
+        for cell in self.measured:
+            if cell.status == "ok":
+                lane = Lane(cell.spec.workload, cell.spec.parameters, cell.spec.env)
+                stack.callback(lane.close)
+                started.append((cell, lane))
+        ready = []
+        for cell, lane in started:
+            try:
+                lane.open(None if math.isinf(self._ends) else max(self._left(), 0.0))
+            except LateError as error:
+                if cell.results:
+                    return []
+                _fail(cell, error.status, error.what)
+            except LaneError as error:
+                _fail(cell, error.status, error.what)
+            else:
+                ready.append((cell, lane))
+        return ready
+
+    def _layout(
+        self,
+        number: int,
+        lanes: Sequence[tuple[Measured, Lane]],
+        turns: Sequence[_Turns],
+    ) -> None:
+        """All rounds of one place in memory."""
+        if number:
+            self._renew(lanes)
+        for cell, _ in lanes:
+            *_, latest = cell.layouts.values()
+            latest.append([])
+        for _ in range(self._schedule.rounds):
+            self._round(turns)
 
     def _renew(self, lanes: Sequence[tuple[Measured, Lane]]) -> None:
         for _, lane in self._rng.sample(list(lanes), len(lanes)):
-            if lane.setup_ns <= QUICK_NS:
+            if lane.is_quick:
                 lane.renew(self._rng.randrange(1 << 30))
 
     def _round(self, turns: Sequence[_Turns]) -> None:
@@ -227,36 +272,6 @@ def ratio_between(a: Measured, b: Measured, least_effect: float = LEAST_EFFECT) 
         if restart in b.layouts
     }
     return paired(pairs, least_effect)
-
-
-class _open_lanes:  # noqa: N801  # reads as the function that it is used as
-    """All lanes of one restart; those that cannot begin are struck from it."""
-
-    def __init__(self, cells: Sequence[Measured]) -> None:
-        self._cells = cells
-        self._lanes: list[Lane] = []
-
-    def __enter__(self) -> list[tuple[Measured, Lane]]:
-        started = []
-        for cell in self._cells:
-            spec = cell.spec
-            lane = Lane(spec.workload, spec.parameters, spec.env)
-            self._lanes.append(lane)
-            started.append((cell, lane))
-        return list(self._ready(started))
-
-    def _ready(self, started: Sequence[tuple[Measured, Lane]]) -> Iterator[tuple[Measured, Lane]]:
-        for cell, lane in started:
-            try:
-                lane.open()
-            except LaneError as error:
-                _fail(cell, error.status, error.what)
-                continue
-            yield cell, lane
-
-    def __exit__(self, *_: object) -> None:
-        for lane in self._lanes:
-            lane.close()
 
 
 def _fail(cell: Measured, status: str, why: str) -> None:

@@ -180,21 +180,43 @@ def _at_least(name: str, value: int | None, least: int) -> None:
         raise ParameterError(name, f"must be at least {least}, not {value}")
 
 
+_IONOSPHERE: Mapping[str, Any] = {
+    "channels": 2,
+    "overlap": 0.75,
+    "window": "blackman",
+    "fs_hz": 100_000,
+}
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Seconds: shows that everything works. Enough samples for p99, none for p99.9.
     "smoke": {"nfft": 1024, "channels": 2, "frames": 600, "warmup": 100},
     # Up to a minute: the frame that published spectral engines are compared on, and a p99.9.
     "full": {"nfft": 4096, "channels": 2, "frames": 50_000, "warmup": 2000},
-    # The stream that published ionosphere monitors are measured by: 100 kHz, three quarters
-    # overlap, Blackman.
-    "sigtekx": {
+    # A published ionosphere monitor: 100 kHz, three quarters overlap, Blackman. Its latency,
+    # its streams as they arrive (10 s after 3 s of warm-up), its batches, and its sweep.
+    "sigtekx": {**_IONOSPHERE, "nfft": 4096, "frames": 5000, "warmup": 500},
+    "sigtekx-realtime": {
+        **_IONOSPHERE,
         "nfft": 4096,
-        "channels": 2,
-        "overlap": 0.75,
-        "window": "blackman",
-        "fs_hz": 100_000,
-        "frames": 5000,
-        "warmup": 500,
+        "arrival": "open",
+        "frames": 977,
+        "warmup": 293,
+    },
+    "sigtekx-throughput": {
+        **_IONOSPHERE,
+        "nfft": 16_384,
+        "mode": "batch",
+        "frames": 5008,
+        "warmup": 496,
+    },
+    "sigtekx-sweep": {
+        **_IONOSPHERE,
+        "nfft": (1024, 2048, 4096, 8192, 16_384),
+        "channels": (1, 2, 8),
+        "overlap": (0.5, 0.75, 0.9375),
+        "mode": ("streaming", "batch"),
+        "frames": 500,
+        "warmup": 50,
     },
 }
 
