@@ -16,7 +16,8 @@ from flyback.spec.clock import SystemClock
 from flyback.store.retry import Retry
 from flyback.store.s3 import S3Store
 from flyback.store.s3_access import S3Access
-from flyback.store.s3_http import S3Http, Unusual
+from flyback.store.s3_http import S3Http
+from flyback.store.s3_signing import Unusual
 
 ENVIRON = {
     "AWS_ACCESS_KEY_ID": "key",

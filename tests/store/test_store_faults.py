@@ -317,7 +317,6 @@ def all_runs(
         yield lambda n=number: run_full(n, s3, next(folders), opened)
 
 
-@pytest.mark.unsettled  # credentials that expire at a HEAD (400, no body) end as ServiceError
 @pytest.mark.proof
 @pytest.mark.timeout(1200)
 def test_proof_store_faults(

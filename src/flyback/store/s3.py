@@ -20,10 +20,12 @@ from flyback.store.meter import Meter
 from flyback.store.protocol import StoredObject
 from flyback.store.retry import Retry
 from flyback.store.s3_access import S3Access
-from flyback.store.s3_http import Stretch, Take
+from flyback.store.s3_http import Take
 from flyback.store.s3_listing import Listing, ListingError
 from flyback.store.s3_operations import Described, Operations
 from flyback.store.s3_parts import Parts
+from flyback.store.s3_signing import Stretch
+from flyback.store.s3_small import Small
 
 __all__ = ["SMALL_BYTES", "S3Store"]
 
@@ -145,8 +147,7 @@ class S3Store:
             raise ServiceError(f"{error}", where=f"{path}", remedy="free some disk") from error
 
     def stat(self, key: str) -> StoredObject:
-        with self._translated(key):
-            answer = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        answer = self._operations.found(self._prefix + key)
         modified = answer["LastModified"].timestamp()
         return StoredObject(key, int(answer["ContentLength"]), str(answer["ETag"]), modified)
 
@@ -165,6 +166,11 @@ class S3Store:
     def delete(self, key: str) -> None:
         with self._translated(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
+    def small(self) -> Small | None:
+        """What moves many small objects at once, where the standard library reaches S3."""
+        http = self._operations.http()
+        return None if http is None else Small(http, self._prefix, self.meter)
 
     # ---------------------------------------------------------------------------- inner parts
 

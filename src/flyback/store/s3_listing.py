@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element, ParseError
 
 from flyback.errors import FlybackError
 from flyback.store.protocol import StoredObject
-from flyback.store.s3_http import S3Http, Unusual
+from flyback.store.s3_http import S3Http
+from flyback.store.s3_signing import Unusual
 
 __all__ = ["Listing", "ListingError"]
 

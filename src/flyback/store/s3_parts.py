@@ -22,8 +22,8 @@ from flyback.store.integrity import Expected, crc32, encoded, file_crc32, whole_
 from flyback.store.landing import landing, write_all
 from flyback.store.meter import Meter
 from flyback.store.retry import Retry
-from flyback.store.s3_http import Stretch
 from flyback.store.s3_operations import Operations, SentPart
+from flyback.store.s3_signing import Stretch
 
 __all__ = ["PART_BYTES", "Journal", "Parts", "cut"]
 

@@ -10,9 +10,10 @@ import functools
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from flyback.errors import UserError
 from flyback.store.file import FileStore
@@ -20,9 +21,12 @@ from flyback.store.meter import Meter, Progress
 from flyback.store.open import open_place
 from flyback.store.protocol import Store, StoredObject
 from flyback.store.s3 import S3Store
+from flyback.store.s3_small import MOST_BYTES
 from flyback.store.transfer import THREADS, each
 
 __all__ = ["SyncPlan", "plan_sync", "run_sync", "sync"]
+
+T = TypeVar("T")
 
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 _AT_ONCE = 1 << 23  # bytes read at once where contents are compared
@@ -136,9 +140,35 @@ def run_sync(
         copy(item)
         if not counts:
             meter.add(item.size)
+        meter.finished()
 
-    each((functools.partial(move, item) for item in plan.copies), meter, threads)
-    each((functools.partial(target.delete, key) for key in plan.deletes), Meter(), threads)
+    rest, left = list(plan.copies), []
+    quick = _quick_way(source, target)
+    if quick is not None:
+        small = [item for item in rest if item.size <= MOST_BYTES]
+        rest = [item for item in rest if item.size > MOST_BYTES]
+        first = [lambda: left.extend(quick(small))] if small else []
+        each([*first, *_each_of(move, rest)], meter, threads)
+        rest = left
+    each(_each_of(move, rest), meter, threads)
+    each(_each_of(target.delete, plan.deletes), Meter(), threads)
+
+
+def _each_of(action: Callable[[T], object], items: Iterable[T]) -> Iterator[Callable[[], object]]:
+    return (functools.partial(action, item) for item in items)
+
+
+def _quick_way(
+    source: Store, target: Store
+) -> Callable[[Sequence[StoredObject]], list[StoredObject]] | None:
+    """Moves small objects between a folder and S3; gives those that are left to the usual way."""
+    if isinstance(source, FileStore) and isinstance(target, S3Store):
+        small = target.small()
+        return None if small is None else functools.partial(small.up, path_of=source.path)
+    if isinstance(target, FileStore) and isinstance(source, S3Store):
+        small = source.small()
+        return None if small is None else functools.partial(small.down, path_of=target.path)
+    return None
 
 
 def _way(source: Store, target: Store) -> Callable[[StoredObject], object]:

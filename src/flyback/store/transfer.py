@@ -77,7 +77,6 @@ class _Crew:
         try:
             while action is not None:
                 action()
-                self._meter.finished()
                 action = self._draw()
         except BaseException as failure:  # noqa: BLE001  # raised again in the caller's thread
             with self._drawing:
