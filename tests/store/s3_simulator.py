@@ -164,7 +164,9 @@ class S3Simulator:
         if "uploadId" in request.query:
             upload = self._upload(request)
             # a part's ETag is opaque; MD5 would make the server the limit of what is measured
-            etag = f'"{zlib.crc32(data):032x}"'
+            held = sums.get("x-amz-checksum-crc32")
+            value = zlib.crc32(data) if held is None else int(base64.b64decode(held).hex(), 16)
+            etag = f'"{value:032x}"'
             upload.parts[int(request.query["partNumber"])] = Stored(data, etag, sums)
             return Response(headers={"ETag": etag, **sums})
         etag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
@@ -390,11 +392,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--link", type=float)
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--key", type=Path)
     given = parser.parse_args()
     tls = (given.certificate, given.key) if given.certificate else None
-    simulator = S3Simulator(Link(latency_s=given.latency, bytes_s=given.rate), tls)
+    link = Link(latency_s=given.latency, bytes_s=given.rate, total_bytes_s=given.link)
+    simulator = S3Simulator(link, tls)
     print(simulator.url, flush=True)
     sys.stdin.read()
 

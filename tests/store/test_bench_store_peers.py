@@ -27,7 +27,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-import trustme
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -57,19 +56,6 @@ def tools() -> Path:
         kept = {n: v for n, v in os.environ.items() if not n.startswith("AWS_")}
         subprocess.run(install, check=True, env=kept)
     return TOOLS / "bin"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority of our own, and a certificate of 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("tls")
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    issued = authority.issue_cert("127.0.0.1", "localhost")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
-    (folder / "cert.pem").write_bytes(chain)
-    return folder
 
 
 class Place:

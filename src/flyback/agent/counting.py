@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from flyback.store.protocol import Store, StoredObject
+from flyback.store.protocol import Sent, Store, StoredObject
 
 __all__ = ["CountingStore"]
 
@@ -30,7 +30,7 @@ class CountingStore:
             return self._store.put(key, data, if_absent=if_absent)
         return self._store.put(key, data, if_absent=if_absent, if_tag=if_tag)
 
-    def put_file(self, key: str, path: Path) -> str:
+    def put_file(self, key: str, path: Path) -> Sent:
         self.puts += 1
         return self._store.put_file(key, path)
 

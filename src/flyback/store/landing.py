@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -90,6 +89,8 @@ def _open(part: Path, *, wait: bool) -> tuple[int, Path]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:  # somebody else is writing the same file, or there are no locks here
             os.close(descriptor)
+            import tempfile
+
             handle, name = tempfile.mkstemp(dir=part.parent, prefix=PART_PREFIX)
             os.fchmod(handle, 0o666 & ~_umask())
             return handle, Path(name)

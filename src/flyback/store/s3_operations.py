@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from xml.etree.ElementTree import Element, ParseError
-from xml.sax.saxutils import escape
 
 from flyback.errors import FlybackError, ServiceError
 from flyback.store.budget import Budget
@@ -210,6 +209,8 @@ class Operations:
             parts: By number.
             whole_of: CRC-32 and length of the whole, which S3 compares.
         """
+        from xml.sax.saxutils import escape
+
         checksum, size = whole_of
 
         def thin(http: S3Http) -> str:

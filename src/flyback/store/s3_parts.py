@@ -12,18 +12,21 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flyback.errors import AccessDeniedError, FlybackError, NotFoundError, ServiceError
 from flyback.store.integrity import Expected, crc32, encoded, file_crc32, whole_crc32
 from flyback.store.landing import landing, write_all
 from flyback.store.meter import Meter
+from flyback.store.protocol import Sent
 from flyback.store.retry import Retry
 from flyback.store.s3_operations import Operations, SentPart
 from flyback.store.s3_signing import Stretch
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["PART_BYTES", "Journal", "Parts", "cut"]
 
@@ -116,8 +119,8 @@ class Parts:
 
     # ------------------------------------------------------------------------------------ up
 
-    def upload(self, key: str, path: Path, meter: Meter) -> str:
-        """Upload a file; its tag."""
+    def upload(self, key: str, path: Path, meter: Meter) -> Sent:
+        """Upload a file."""
         where = f"s3://{self._bucket}/{key}"
         with path.open("rb") as file:
             descriptor, before = file.fileno(), os.fstat(file.fileno())
@@ -153,11 +156,11 @@ class Parts:
 
     def _complete(
         self, key: str, upload_id: str, pieces: Sequence[Piece], parts: dict[int, SentPart]
-    ) -> str:
+    ) -> Sent:
         whole = whole_crc32([(parts[piece.number][1], piece.length) for piece in pieces])
         size = sum(piece.length for piece in pieces)
         try:
-            return self._ask.complete(key, upload_id, parts, (whole, size))
+            return Sent(self._ask.complete(key, upload_id, parts, (whole, size)), size, whole)
         except NotFoundError:
             raise
         except ServiceError as error:
@@ -266,6 +269,8 @@ class Parts:
 
     def _each(self, action: Callable[[Piece], Any], pieces: Sequence[Piece]) -> list[Any]:
         """The action on every piece; the first failure keeps those not begun from starting."""
+        from concurrent.futures import FIRST_EXCEPTION, wait
+
         futures = [self._executor.submit(action, piece) for piece in pieces]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)

@@ -20,10 +20,9 @@ from flyback.store.s3_http import Answer, S3Http, Take
 from flyback.store.s3_operations import CHECKSUMS, described
 from flyback.store.s3_signing import Question, Stretch
 
-__all__ = ["MOST_BYTES", "Small"]
+__all__ = ["Small"]
 
-MOST_BYTES = 1 << 20
-"""Of an object; in larger ones bytes are the work, and threads share it between processors."""
+_MOST_BYTES = 8 << 20  # of what has grown since it was listed
 
 T = TypeVar("T")
 
@@ -48,7 +47,7 @@ class Small:
         """Download; those that are left to the patient way.
 
         Args:
-            items: Objects of at most `MOST_BYTES`.
+            items: Small objects.
             path_of: The file of a key.
 
         Raises:
@@ -83,7 +82,7 @@ class Small:
         """Upload; those that are left to the patient way.
 
         Args:
-            items: Of at most `MOST_BYTES`.
+            items: Small objects.
             path_of: The file of a key.
 
         Raises:
@@ -123,7 +122,7 @@ class _Fetch:
     def begin(self, answer: Answer) -> Take:
         found = described(answer)
         self.size = int(found["ContentLength"])
-        if self.size > MOST_BYTES:
+        if self.size > _MOST_BYTES:
             raise Left("it has become larger")
         running = self._running = Expected(found).running()
         descriptor, _ = self._file.enter_context(landing(self._path, flush=already))
@@ -169,7 +168,7 @@ class _Send:
         descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         self._file.callback(os.close, descriptor)
         size = self._size = os.fstat(descriptor).st_size
-        if size > MOST_BYTES:
+        if size > _MOST_BYTES:
             raise Left("it has become larger")
         headers = {"x-amz-checksum-crc32": encoded(file_crc32(descriptor, 0, size))}
         return Question("PUT", self._key, headers=headers, body=Stretch(descriptor, 0, size))

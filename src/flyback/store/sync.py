@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from flyback.store.meter import Meter, Progress
 from flyback.store.open import open_place
 from flyback.store.protocol import Store, StoredObject
 from flyback.store.s3 import S3Store
-from flyback.store.s3_small import MOST_BYTES
 from flyback.store.transfer import THREADS, each
 
 __all__ = ["SyncPlan", "plan_sync", "run_sync", "sync"]
@@ -29,6 +27,7 @@ __all__ = ["SyncPlan", "plan_sync", "run_sync", "sync"]
 T = TypeVar("T")
 
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
+_SMALL = 1 << 20  # bytes; in larger objects the bytes are the work, which threads share
 _AT_ONCE = 1 << 23  # bytes read at once where contents are compared
 
 
@@ -142,15 +141,13 @@ def run_sync(
             meter.add(item.size)
         meter.finished()
 
-    rest, left = list(plan.copies), []
-    quick = _quick_way(source, target)
+    small = [item for item in plan.copies if item.size <= _SMALL]
+    left: list[StoredObject] = []
+    quick = _quick_way(source, target) if small else None
     if quick is not None:
-        small = [item for item in rest if item.size <= MOST_BYTES]
-        rest = [item for item in rest if item.size > MOST_BYTES]
-        first = [lambda: left.extend(quick(small))] if small else []
-        each([*first, *_each_of(move, rest)], meter, threads)
-        rest = left
-    each(_each_of(move, rest), meter, threads)
+        larger = [item for item in plan.copies if item.size > _SMALL]
+        each([lambda: left.extend(quick(small)), *_each_of(move, larger)], meter, threads)
+    each(_each_of(move, plan.copies if quick is None else left), meter, threads)
     each(_each_of(target.delete, plan.deletes), Meter(), threads)
 
 
@@ -178,6 +175,8 @@ def _way(source: Store, target: Store) -> Callable[[StoredObject], object]:
         return lambda item: source.get_file(item.key, target.path(item.key), listed=item)
     if isinstance(target, FileStore):
         return lambda item: source.get_file(item.key, target.path(item.key))
+
+    import tempfile
 
     def through_a_file(item: StoredObject) -> None:
         with tempfile.TemporaryDirectory(prefix="flyback-") as folder:
