@@ -63,7 +63,7 @@ class Request:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    body: bytes = b""
+    body: bytes | bytearray = b""
 
 
 @dataclass
@@ -263,7 +263,7 @@ class _Conversation:
         if ahead > 0.002:  # shorter waits cost more than they last
             self._clock.sleep(ahead)
 
-    def _exactly(self, count: int) -> bytes:
+    def _exactly(self, count: int) -> bytes | bytearray:
         if len(self._buffer) >= count:
             taken, self._buffer = self._buffer[:count], self._buffer[count:]
             return taken
@@ -279,7 +279,7 @@ class _Conversation:
             self._pipe.carry(got)
             if self._link.bytes_s is not None:
                 self._keep_pace(began, have)
-        return bytes(data)
+        return data if count > _SLICE else bytes(data)  # a copy would be most of a large one's cost
 
 
 def _flipped(body: bytes | memoryview, place: int) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 __all__ = ["Flusher"]
 
 T = TypeVar("T")
+_MOST_OPEN = 128 if sys.platform == "linux" else 48  # of 1,024 and 256 descriptors
 _THREADS = 16  # where files are flushed one by one; file systems flush such together
 
 
@@ -32,11 +33,16 @@ class Flusher(Generic[T]):
         self._descriptor_of = descriptor_of
         self._waiting: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._flushed: queue.SimpleQueue[tuple[T, OSError | None]] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_MOST_OPEN)
         self._thread = threading.Thread(target=self._work, name="flyback-flush")
         self._thread.start()
 
     def take(self, item: T) -> None:
-        """Flush it soon; it stays open until it is among the `flushed`."""
+        """Flush it soon; it stays open until it is among the `flushed`.
+
+        Waits where the disk is far behind, since each of them holds a descriptor.
+        """
+        self._room.acquire()
         self._waiting.put(item)
 
     def flushed(self) -> list[tuple[T, OSError | None]]:
@@ -63,6 +69,7 @@ class Flusher(Generic[T]):
             items = [item for item in batch if item is not None]
             for item, error in zip(items, self._flush(items), strict=True):
                 self._flushed.put((item, error))
+                self._room.release()
 
     def _flush(self, items: Sequence[T]) -> Sequence[OSError | None]:
         descriptors = [self._descriptor_of(item) for item in items]
