@@ -71,6 +71,16 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def secure(certificates: Path) -> Iterator[str]:
+    """The address of a simulated S3 behind TLS."""
+    simulator = simulator_module.S3Simulator(
+        tls=(certificates / "cert.pem", certificates / "key.pem")
+    )
+    yield simulator.url
+    simulator.close()
+
+
 def client_of(url: str, key: str = "key", tries: int = 4) -> Any:
     """A boto3 client that hurries."""
     return boto3.client(

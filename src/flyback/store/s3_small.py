@@ -58,12 +58,12 @@ class Small:
         lost: list[_Fetch] = []
 
         def land() -> None:
+            done = []
             for errand, error in flusher.flushed():
-                if error is None and errand.land():
-                    self._meter.add(errand.size)
-                    self._meter.finished()
-                else:
-                    lost.append(errand)
+                (done if errand.land(error) else lost).append(errand)
+            for errand in done:  # only now: a halted meter raises
+                self._meter.add(errand.size)
+                self._meter.finished()
 
         def check() -> None:
             self._meter.check()
@@ -143,8 +143,11 @@ class _Fetch:
         dropped = Left("not whole")
         self._file.__exit__(Left, dropped, None)
 
-    def land(self) -> bool:
-        """Give the flushed file its name; whether that went well."""
+    def land(self, error: OSError | None) -> bool:
+        """Give the flushed file its name, unless flushing failed; whether all went well."""
+        if error is not None:
+            self.drop()
+            return False
         try:
             self._file.close()
         except OSError:
