@@ -58,7 +58,7 @@ class Small:
         lost: list[_Fetch] = []
 
         def land() -> None:
-            done = []
+            done: list[_Fetch] = []
             for errand, error in flusher.flushed():
                 (done if errand.land(error) else lost).append(errand)
             for errand in done:  # only now: a halted meter raises
