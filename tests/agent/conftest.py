@@ -26,7 +26,9 @@ from flyback.spec.job import JobSpec
 from flyback.spec.launch import Launch
 from flyback.spec.paths import AttemptPaths, RunPaths, workdir_key
 from flyback.spec.result import Result
+from flyback.store.integrity import crc32
 from flyback.store.memory import MemoryStore
+from flyback.store.protocol import Sent
 
 START = 1_800_000_000.0
 
@@ -76,8 +78,10 @@ class TroubledStore(MemoryStore):
         super().put(key, data, if_absent=if_absent)
         self.written.append(key)
 
-    def put_file(self, key: str, path: Path) -> None:
-        self.put(key, path.read_bytes())
+    def put_file(self, key: str, path: Path) -> Sent:
+        data = path.read_bytes()
+        self.put(key, data)
+        return Sent("", len(data), crc32(data))
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Rows, locked requirements, archives and the command line."""
+"""Rows, uploads, locked requirements, archives and the command line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import io
 import json
 import sys
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,10 +23,13 @@ from flyback.agent.child import Ended
 from flyback.agent.deadline import margin_s
 from flyback.agent.options import parse
 from flyback.agent.results import Rows
+from flyback.agent.uploads import Uploads
 from flyback.errors import ServiceError, UserError
 from flyback.spec.codec import dumps
 from flyback.spec.job import JobSpec
 from flyback.spec.result import Result
+from flyback.store.memory import MemoryStore
+from flyback.store.protocol import Sent
 
 COMMAND = Rows("run-1", JobSpec(name="job", command=("true",)))
 WORKLOAD = Rows("run-1", JobSpec(name="job", workload="spectral"))
@@ -209,3 +214,36 @@ def _wheel(name: str) -> tuple[bytes, str]:
         for path, content in files.items():
             archive.writestr(path, content)
     return buffer.getvalue(), text
+
+
+class MeetingStore(MemoryStore):
+    """A store that takes files only when four come at once; the third of them fails once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met = threading.Barrier(4)
+        self.failed: list[str] = []
+
+    def put_file(self, key: str, path: Path) -> Sent:
+        if not self.failed:
+            self.met.wait(timeout=30)
+        if key.endswith("2") and not self.failed:
+            self.failed.append(key)
+            raise ServiceError("SlowDown: reduce your request rate", code="SlowDown")
+        return super().put_file(key, path)
+
+
+def test_outputs_travel_several_at_once(tmp_path: Path) -> None:
+    """One after the other, a thousand small files would cost a thousand times the latency."""
+    told: list[str] = []
+    journal = SimpleNamespace(tell=lambda kind, **_: told.append(kind))
+    store, clock = MeetingStore(), SimpleNamespace(sleep=lambda _: None)
+    uploads = Uploads(store, clock, journal, lambda: None)
+    paths = [tmp_path / f"{number}" for number in range(4)]
+    for path in paths:
+        path.write_bytes(b"data")
+    uploads.files((f"outputs/{path.name}", path) for path in paths)
+    assert uploads.failed == []
+    assert uploads.bytes == 16
+    assert sorted(item.key for item in store.list()) == [f"outputs/{n}" for n in range(4)]
+    assert told == ["upload-retried"]

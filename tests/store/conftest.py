@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+import trustme
 from botocore.config import Config
 
 from flyback.spec.clock import SystemClock
@@ -54,6 +55,29 @@ def s3() -> Iterator[Any]:
     """A simulated S3."""
     simulator = simulator_module.S3Simulator()
     yield simulator
+    simulator.close()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority of our own, and a certificate of 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+    (folder / "cert.pem").write_bytes(chain)
+    return folder
+
+
+@pytest.fixture
+def secure(certificates: Path) -> Iterator[str]:
+    """The address of a simulated S3 behind TLS."""
+    simulator = simulator_module.S3Simulator(
+        tls=(certificates / "cert.pem", certificates / "key.pem")
+    )
+    yield simulator.url
     simulator.close()
 
 

@@ -1,4 +1,4 @@
-"""Runs a command and prints wall seconds and the most memory of it and its children, in kB.
+"""Runs a command and prints its wall seconds, most memory (kB) and processor seconds.
 
 A process of its own, since a child's peak begins with that of the process which started it.
 """
@@ -16,5 +16,6 @@ child = os.posix_spawnp(
 )
 _, status = os.waitpid(child, 0)
 wall_s = time.perf_counter() - began
-print(wall_s, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(wall_s, used.ru_maxrss, used.ru_utime + used.ru_stime)
 sys.exit(os.waitstatus_to_exitcode(status))

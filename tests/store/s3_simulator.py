@@ -85,6 +85,7 @@ class S3Simulator:
         self.requests: Counter[str] = Counter()
         self.fault: Callable[[Request], Fault | None] = lambda request: None  # noqa: ARG005  # none
         self.page = _MOST_KEYS
+        self.keeps_parts = True
         self._lock = threading.Lock()
         self._sorted: list[str] | None = None
         context = None
@@ -164,8 +165,11 @@ class S3Simulator:
         if "uploadId" in request.query:
             upload = self._upload(request)
             # a part's ETag is opaque; MD5 would make the server the limit of what is measured
-            etag = f'"{zlib.crc32(data):032x}"'
-            upload.parts[int(request.query["partNumber"])] = Stored(data, etag, sums)
+            held = sums.get("x-amz-checksum-crc32")
+            value = zlib.crc32(data) if held is None else int(base64.b64decode(held).hex(), 16)
+            etag = f'"{value:032x}"'
+            kept = data if self.keeps_parts else b""
+            upload.parts[int(request.query["partNumber"])] = Stored(kept, etag, sums)
             return Response(headers={"ETag": etag, **sums})
         etag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
         self._store(key, Stored(data, etag, sums, _metadata(request)), request)
@@ -267,12 +271,12 @@ class S3Simulator:
         if numbers != sorted(set(numbers)) or not numbers:
             raise Refused(400, "InvalidPartOrder")
         parts = [upload.parts[number] for number in numbers]
-        if any(len(part.data) < _SMALLEST_PART for part in parts[:-1]):
+        if self.keeps_parts and any(len(part.data) < _SMALLEST_PART for part in parts[:-1]):
             raise Refused(400, "EntityTooSmall")
         data = b"".join(part.data for part in parts)
         sums = _whole(upload, parts, data)
         claimed = request.headers.get("x-amz-checksum-crc32")
-        if claimed and upload.full and claimed != sums["x-amz-checksum-crc32"]:
+        if self.keeps_parts and claimed and upload.full and claimed != sums["x-amz-checksum-crc32"]:
             raise Refused(400, "BadDigest")
         digests = b"".join(binascii.unhexlify(part.etag.strip('"')) for part in parts)
         etag = f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
@@ -390,11 +394,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--link", type=float)
+    parser.add_argument("--forget-parts", action="store_true", help="check them, and no more")
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--key", type=Path)
     given = parser.parse_args()
     tls = (given.certificate, given.key) if given.certificate else None
-    simulator = S3Simulator(Link(latency_s=given.latency, bytes_s=given.rate), tls)
+    link = Link(latency_s=given.latency, bytes_s=given.rate, total_bytes_s=given.link)
+    simulator = S3Simulator(link, tls)
+    simulator.keeps_parts = not given.forget_parts
     print(simulator.url, flush=True)
     sys.stdin.read()
 

@@ -47,10 +47,12 @@ class Link:
     Args:
         latency_s: Before the first byte of each answer.
         bytes_s: Of one connection, in either direction; None: as fast as it goes.
+        total_bytes_s: Of all connections together, towards the server.
     """
 
     latency_s: float = 0.0
     bytes_s: float | None = None
+    total_bytes_s: float | None = None
 
 
 @dataclass
@@ -61,7 +63,7 @@ class Request:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    body: bytes = b""
+    body: bytes | bytearray = b""
 
 
 @dataclass
@@ -75,6 +77,27 @@ class Response:
 
 class CutError(Exception):
     """The connection ends here."""
+
+
+class Pipe:
+    """What all connections share: so many bytes per second, whoever sends them."""
+
+    def __init__(self, link: Link, clock: SystemClock) -> None:
+        self.clock = clock
+        self._rate = link.total_bytes_s
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def carry(self, count: int) -> None:
+        """Wait until so many bytes have come through."""
+        if self._rate is None:
+            return
+        with self._lock:
+            now = self.clock.now()
+            self._free_at = max(now, self._free_at) + count / self._rate
+            ahead = self._free_at - now
+        if ahead > 0.002:  # shorter waits cost more than they last
+            self.clock.sleep(ahead)
 
 
 class Server:
@@ -101,6 +124,7 @@ class Server:
         self._link = link
         self._tls = tls
         self._clock = SystemClock()
+        self._pipe = Pipe(link, self._clock)
         self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
         self._open: set[socket.socket] = set()
         self.port = self._listener.getsockname()[1]
@@ -129,7 +153,7 @@ class Server:
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             self._open.add(connection)
-            conversation = _Conversation(connection, self._link, self._clock)
+            conversation = _Conversation(connection, self._link, self._pipe)
             while (request := conversation.head()) is not None:
                 fault = self._fault(request) or Fault()
                 conversation.body(request, fault)
@@ -153,10 +177,11 @@ class Server:
 class _Conversation:
     """One connection's bytes."""
 
-    def __init__(self, connection: socket.socket, link: Link, clock: SystemClock) -> None:
+    def __init__(self, connection: socket.socket, link: Link, pipe: Pipe) -> None:
         self._connection = connection
         self._link = link
-        self._clock = clock
+        self._clock = pipe.clock
+        self._pipe = pipe
         self._buffer = b""
 
     def head(self) -> Request | None:
@@ -238,7 +263,7 @@ class _Conversation:
         if ahead > 0.002:  # shorter waits cost more than they last
             self._clock.sleep(ahead)
 
-    def _exactly(self, count: int) -> bytes:
+    def _exactly(self, count: int) -> bytes | bytearray:
         if len(self._buffer) >= count:
             taken, self._buffer = self._buffer[:count], self._buffer[count:]
             return taken
@@ -251,9 +276,10 @@ class _Conversation:
             if not got:
                 raise CutError
             have += got
+            self._pipe.carry(got)
             if self._link.bytes_s is not None:
                 self._keep_pace(began, have)
-        return bytes(data)
+        return data if count > _SLICE else bytes(data)  # a copy would be most of a large one's cost
 
 
 def _flipped(body: bytes | memoryview, place: int) -> bytes:

@@ -7,16 +7,18 @@ import http.server
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flyback.errors import NotFoundError, ServiceError
+from flyback.errors import AccessDeniedError, NotFoundError, ServiceError
 from flyback.spec.clock import SystemClock
 from flyback.store.retry import Retry
 from flyback.store.s3 import S3Store
 from flyback.store.s3_access import S3Access
-from flyback.store.s3_http import S3Http, Unusual
+from flyback.store.s3_http import S3Http
+from flyback.store.s3_signing import Unusual
 
 ENVIRON = {
     "AWS_ACCESS_KEY_ID": "key",
@@ -59,6 +61,82 @@ def test_the_endpoint_of_the_environment_is_asked(s3: Any, monkeypatch: pytest.M
     store.put("key", b"data")
     assert S3Store("bucket").get("key") == b"data"
     assert list(s3.objects) == ["bucket/key"]
+
+
+CONFIGURED = {
+    "profile": "[profile here]\nendpoint_url = {url}\n",
+    "services": "[profile here]\nservices = mine\nendpoint_url = http://127.0.0.1:1\n"
+    "[services mine]\ns3 =\n  endpoint_url = {url}\n",
+}
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Writes boto's configuration file, with a profile that is chosen."""
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "here")
+
+    def write(text: str) -> None:
+        keys = "aws_access_key_id = key\naws_secret_access_key = secret\nregion = us-east-1\n"
+        text = text.replace("[profile here]\n", f"[profile here]\n{keys}")
+        (tmp_path / "config").write_text(text)
+
+    return write
+
+
+@pytest.mark.parametrize("kind", CONFIGURED)
+def test_the_endpoint_of_the_configuration_is_asked(
+    kind: str, s3: Any, configured: Callable[[str], None]
+) -> None:
+    """`endpoint_url` of a profile, and before it that of its services section for S3."""
+    configured(CONFIGURED[kind].format(url=s3.url))
+    store = S3Store("bucket")
+    store.put("key", b"data")
+    assert list(s3.objects) == ["bucket/key"]
+    assert store._operations.http() is not None
+
+
+def test_configured_endpoints_can_be_ignored(
+    s3: Any, configured: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the environment and by the profile, as boto3 does."""
+    text = CONFIGURED["profile"].format(url=s3.url)
+    configured(text + "ignore_configured_endpoint_urls = true\n")
+    assert S3Access().endpoint is None
+    configured(text)
+    assert S3Access().endpoint == s3.url
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert S3Access().endpoint is None
+
+
+def test_what_is_unusual_in_the_configuration_is_left_to_boto3(
+    configured: Callable[[str], None],
+) -> None:
+    """Acceleration, FIPS and dual-stack endpoints of a profile; and a profile that is not there."""
+    configured("[profile here]\ns3 =\n  use_accelerate_endpoint = true\n")
+    with pytest.raises(Unusual, match="accelerate"):
+        S3Http("bucket", S3Access())
+    configured("[profile other]\nuse_fips_endpoint = true\n")
+    with pytest.raises(Unusual, match="here"):
+        S3Http("bucket", S3Access())
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_head_with_expired_credentials_says_so(
+    quick: bool,  # noqa: FBT001  # pytest gives a case by its name
+    opened: Callable[..., S3Store],
+    s3: Any,
+) -> None:
+    """S3 answers such a HEAD with a bare 400; the reason comes with a GET."""
+    bucket = opened(quick=quick)
+    bucket.put("key", b"data")
+    s3.expired.add("key")
+    with pytest.raises(AccessDeniedError, match="ExpiredToken"):
+        bucket.stat("key")
+    with pytest.raises(AccessDeniedError, match="ExpiredToken"):
+        bucket._operations.head("pre/fix/key")
 
 
 def test_a_redirect_is_boto3s_to_follow(

@@ -275,7 +275,13 @@ def run_full(number: int, s3: Any, folder: Path, opened: Callable[..., S3Store])
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_ends_clean(s3: Any, tmp_path: Path, opened: Callable[..., S3Store]) -> None:
+@pytest.mark.parametrize("quick", [False, True])
+def test_ctrl_c_ends_clean(
+    quick: bool,  # noqa: FBT001  # pytest gives a case by its name
+    s3: Any,
+    tmp_path: Path,
+    opened: Callable[..., S3Store],
+) -> None:
     """An interrupt in the middle raises KeyboardInterrupt once all threads have ended."""
     import _thread
 
@@ -290,11 +296,12 @@ def test_ctrl_c_ends_clean(s3: Any, tmp_path: Path, opened: Callable[..., S3Stor
 
     s3.fault = press
     with pytest.raises(KeyboardInterrupt):
-        attempt(case, tmp_path / "home", opened(quick=False))
-    assert [t for t in threading.enumerate() if t.name.startswith("flyback-move")] == []
+        attempt(case, tmp_path / "home", opened(quick=quick))
+    moving = ("flyback-move", "flyback-flush")
+    assert [t for t in threading.enumerate() if t.name.startswith(moving)] == []
     assert torn(files_of(tmp_path / "home"), wanted) == []
     s3.fault = lambda _: None
-    assert attempt(case, tmp_path / "home", opened(quick=False)) is None
+    assert attempt(case, tmp_path / "home", opened(quick=quick)) is None
     assert files_of(tmp_path / "home") == wanted
 
 
@@ -317,7 +324,6 @@ def all_runs(
         yield lambda n=number: run_full(n, s3, next(folders), opened)
 
 
-@pytest.mark.unsettled  # credentials that expire at a HEAD (400, no body) end as ServiceError
 @pytest.mark.proof
 @pytest.mark.timeout(1200)
 def test_proof_store_faults(

@@ -124,10 +124,19 @@ def test_a_large_object_travels_in_parts_both_ways(
     assert bucket.get("large") == source.read_bytes()
 
 
+@pytest.mark.parametrize("again", ["another process", "a machine, which may not list"])
 def test_an_upload_goes_on_where_it_was_killed(
-    bucket: S3Store, s3: Any, tmp_path: Path, fault_type: Any
+    again: str,
+    bucket: S3Store,
+    s3: Any,
+    tmp_path: Path,
+    fault_type: Any,
+    opened: Callable[..., S3Store],
 ) -> None:
-    """Parts that are there, and are what the file holds now, are not sent again."""
+    """Parts that are there, and are what the file holds now, are not sent again.
+
+    Another process asks S3 for them. A machine may not; it remembers those that it sent itself.
+    """
     source = tmp_path / "source"
     source.write_bytes(content(LARGE))
     s3.fault = lambda r: (
@@ -138,13 +147,18 @@ def test_an_upload_goes_on_where_it_was_killed(
     assert "bucket/pre/fix/large" not in s3.objects
     sent: list[str] = []
 
-    def note(request: Any) -> None:
+    def note(request: Any) -> Any:
         if "partNumber" in request.query and request.method == "PUT":
             sent.append(request.query["partNumber"])
+        if again != "another process" and request.method == "GET":
+            return fault_type(answer=(403, "AccessDenied"))
+        return None
 
     kept = {number for upload in s3.uploads.values() for number in upload.parts}
     assert kept
     s3.fault = note
+    if again == "another process":
+        bucket = opened(quick=bucket._operations.http() is not None)
     bucket.put_file("large", source)
     assert {int(number) for number in sent} == {1, 2, 3, 4} - kept
     assert s3.objects["bucket/pre/fix/large"].data == source.read_bytes()

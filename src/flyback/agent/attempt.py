@@ -144,10 +144,9 @@ class Attempt:
     def _bring_home(self, gathering: Gathering) -> None:
         """What the cell made goes home before the next one starts."""
         bench = self._bench
-        for name, path in gathering.samples():
-            bench.uploads.file(bench.keys.sample(name), path)
-        for name, path in gathering.outputs():
-            bench.uploads.file(bench.keys.output(name), path)
+        samples = ((bench.keys.sample(name), path) for name, path in gathering.samples())
+        outputs = ((bench.keys.output(name), path) for name, path in gathering.outputs())
+        bench.uploads.files([*samples, *outputs])
         self._write_rows()
         bench.uploads.file(bench.keys.results, bench.scratch.results)
 

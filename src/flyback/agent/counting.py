@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from flyback.store.protocol import Store, StoredObject
+from flyback.store.protocol import Sent, Store, StoredObject
 
 __all__ = ["CountingStore"]
 
@@ -21,38 +22,47 @@ class CountingStore:
         self.url = store.url
         self.puts = 0
         self.gets = 0
+        self._lock = threading.Lock()  # files are uploaded several at once
 
     def put(
         self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None
     ) -> str:
-        self.puts += 1
+        self._put()
         if if_tag is None:
             return self._store.put(key, data, if_absent=if_absent)
         return self._store.put(key, data, if_absent=if_absent, if_tag=if_tag)
 
-    def put_file(self, key: str, path: Path) -> str:
-        self.puts += 1
+    def put_file(self, key: str, path: Path) -> Sent:
+        self._put()
         return self._store.put_file(key, path)
 
     def get(self, key: str) -> bytes:
-        self.gets += 1
+        self._got()
         return self._store.get(key)
 
     def get_range(self, key: str, start: int, length: int, *, tag: str | None = None) -> bytes:
-        self.gets += 1
+        self._got()
         return self._store.get_range(key, start, length, tag=tag)
 
     def get_file(self, key: str, path: Path) -> None:
-        self.gets += 1
+        self._got()
         self._store.get_file(key, path)
 
     def stat(self, key: str) -> StoredObject:
-        self.gets += 1
+        self._got()
         return self._store.stat(key)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        self.puts += 1  # S3 prices a listing as it does a PUT
+        self._put()  # S3 prices a listing as it does a PUT
         yield from self._store.list(prefix)
 
     def delete(self, key: str) -> None:
         self._store.delete(key)  # S3 takes nothing for that
+
+    def _put(self) -> None:
+        with self._lock:
+            self.puts += 1
+
+    def _got(self) -> None:
+        with self._lock:
+            self.gets += 1

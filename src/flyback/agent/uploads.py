@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from flyback.agent.journal import Journal
@@ -12,6 +13,8 @@ from flyback.store.protocol import Store
 
 __all__ = ["Uploads"]
 
+_AT_ONCE = 16
+_TICK_S = 0.5
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)  # before each further try
 
 
@@ -45,6 +48,23 @@ class Uploads:
             self.failed.append(f"{key}: {error}")
         self._between()
 
+    def files(self, found: Iterable[tuple[str, Path]]) -> None:
+        """Upload files, several at once; what fails is tried again one by one, as by `file`."""
+        pairs = list(found)
+        with ThreadPoolExecutor(_AT_ONCE, "flyback-upload") as executor:
+            tasks = [executor.submit(self._once, key, path) for key, path in pairs]
+            running = set(tasks)
+            while running:
+                _, running = wait(running, timeout=_TICK_S)
+                self._between()
+        for (key, path), task in zip(pairs, tasks, strict=True):
+            done = task.result()
+            if isinstance(done, int):
+                self.bytes += done
+            else:
+                self._journal.tell("upload-retried", key=key, error=str(done), tries=1)
+                self.file(key, path)
+
     def text(self, key: str, text: str) -> None:
         """Upload a text; one that can't be brought home is listed in `failed`."""
         pauses = () if self.failed else _PAUSES_S
@@ -67,6 +87,13 @@ class Uploads:
             # ours, where only the answer to an earlier try was lost
             return self._store.get(key) == data
         return True
+
+    def _once(self, key: str, path: Path) -> int | Exception:
+        """Bytes that were uploaded, or why they were not."""
+        try:
+            return self._store.put_file(key, path).size
+        except (FlybackError, OSError, UnicodeError) as error:
+            return error
 
     def _patiently(self, key: str, put: Callable[[], object], pauses: tuple[float, ...]) -> None:
         for number, pause in enumerate((*pauses, None), start=1):

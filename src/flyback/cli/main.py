@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import NoReturn
@@ -13,6 +14,8 @@ from flyback.cli.host_errors import explain
 from flyback.errors import FlybackError
 
 __all__ = ["VERBS", "cli", "main"]
+
+gc.set_threshold(100_000)  # looking for garbage while modules load is a seventh of a short verb
 
 VERBS = {
     "doctor": "Check credentials, region, quotas, deployment, clock and tools.",

@@ -116,11 +116,10 @@ class Commit:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _upload(self, name: str, path: Path) -> Entry:
-        before = _entry(path)
-        self._store.put_file(f"{self._prefix}/{name}", path)
-        if path.stat().st_size != before.size:
+        sent = self._store.put_file(f"{self._prefix}/{name}", path)
+        if path.stat().st_size != sent.size:
             raise ServiceError("the file changed while it was read", where=f"{path}")
-        return before
+        return Entry(size=sent.size, crc32=sent.crc32)
 
     def _finish(self, manifest: Manifest) -> None:
         key, data = f"{self._prefix}/{MANIFEST}", dumps(manifest).encode()

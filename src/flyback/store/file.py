@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flyback.errors import ConflictError, NotFoundError, ServiceError
+from flyback.store.integrity import crc32
 from flyback.store.keys import file_of
 from flyback.store.landing import PART_PREFIX, landing, write_all
-from flyback.store.protocol import StoredObject
+from flyback.store.protocol import Sent, StoredObject
 
 __all__ = ["FileStore"]
 
@@ -38,11 +39,11 @@ class FileStore:
                 raise ConflictError("the object has changed", where=f"{target}")
         return _tag(target.stat())
 
-    def put_file(self, key: str, path: Path) -> str:
+    def put_file(self, key: str, path: Path) -> Sent:
         target = self.path(key)
         with self._written(target):
-            _copy(path, target, wait=True)
-        return _tag(target.stat())
+            size, checksum = _copy(path, target, wait=True)
+        return Sent(_tag(target.stat()), size, checksum)
 
     def get(self, key: str) -> bytes:
         path = self.path(key)
@@ -125,12 +126,14 @@ def _found(path: Path) -> Iterator[None]:
         raise NotFoundError("no such object", where=f"{path}") from error
 
 
-def _copy(source: Path, target: Path, *, wait: bool) -> None:
+def _copy(source: Path, target: Path, *, wait: bool) -> tuple[int, int]:
+    """Bytes and CRC-32 of what was copied."""
+    offset = checksum = 0
     with source.open("rb") as file, landing(target, wait=wait) as (descriptor, _):
-        offset = 0
         while piece := file.read(_PIECE):
             write_all(descriptor, piece, offset)
-            offset += len(piece)
+            offset, checksum = offset + len(piece), crc32(piece, checksum)
+    return offset, checksum
 
 
 def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import os
 import re
 import zlib
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 __all__ = ["Expected", "Running", "combine", "crc32", "encoded", "file_crc32", "whole_crc32"]
 
 _POLYNOMIAL = 0xEDB88320  # CRC-32, reflected
+_STEP = 1 << 18
 _MD5_TAG = re.compile(r'"?([0-9a-f]{32})"?')
 
 
@@ -44,14 +46,10 @@ def whole_crc32(parts: Sequence[tuple[int, int]]) -> int:
 
 def file_crc32(descriptor: int, start: int, length: int) -> int:
     """CRC-32 of a stretch of an open file."""
-    import os
-
     value, end = 0, start + length
-    while start < end:
-        piece = os.pread(descriptor, min(1 << 20, end - start), start)
-        if not piece:
-            break
-        value, start = zlib.crc32(piece, value), start + len(piece)
+    view = memoryview(bytearray(min(_STEP, length)))  # fresh memory costs more than the reading
+    while start < end and (count := os.preadv(descriptor, [view[: end - start]], start)):
+        value, start = zlib.crc32(view[:count], value), start + count
     return value
 
 

@@ -10,11 +10,10 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["PART_PREFIX", "landing", "part_of", "write_all"]
+__all__ = ["PART_PREFIX", "already", "landing", "part_of", "write_all"]
 
 PART_PREFIX = ".flyback-part-"
 
@@ -26,7 +25,13 @@ def part_of(target: Path) -> Path:
 
 
 @contextlib.contextmanager
-def landing(target: Path, *, keep: bool = False, wait: bool = False) -> Iterator[tuple[int, Path]]:
+def landing(
+    target: Path,
+    *,
+    keep: bool = False,
+    wait: bool = False,
+    flush: Callable[[int], object] = os.fsync,
+) -> Iterator[tuple[int, Path]]:
     """A descriptor to write to; when the block ends well, the file has its name.
 
     The block may have linked or renamed the part itself. When the block raises, the part is
@@ -36,6 +41,7 @@ def landing(target: Path, *, keep: bool = False, wait: bool = False) -> Iterator
         target: The file; its folder is made.
         keep: Leave what an earlier attempt wrote in the part, and leave it there on failure.
         wait: Wait for another writer of the same file; else use a part of another name.
+        flush: Given the descriptor when the block has ended; `already` where the block did it.
     """
     part = part_of(target)
     try:
@@ -49,7 +55,7 @@ def landing(target: Path, *, keep: bool = False, wait: bool = False) -> Iterator
         if not keep and os.fstat(descriptor).st_size:
             os.ftruncate(descriptor, 0)
         yield descriptor, part
-        os.fsync(descriptor)
+        flush(descriptor)
         linked = os.fstat(descriptor).st_nlink > 1
         os.replace(part, target)  # noqa: PTH105  # once for each of many small files
         if linked:  # the block did, and then renaming one name to the other does nothing
@@ -60,6 +66,11 @@ def landing(target: Path, *, keep: bool = False, wait: bool = False) -> Iterator
         raise
     finally:
         os.close(descriptor)
+
+
+def already(descriptor: int) -> None:
+    """The block flushed it."""
+    del descriptor
 
 
 def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
@@ -78,6 +89,8 @@ def _open(part: Path, *, wait: bool) -> tuple[int, Path]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:  # somebody else is writing the same file, or there are no locks here
             os.close(descriptor)
+            import tempfile
+
             handle, name = tempfile.mkstemp(dir=part.parent, prefix=PART_PREFIX)
             os.fchmod(handle, 0o666 & ~_umask())
             return handle, Path(name)

@@ -12,8 +12,9 @@ from typing import ClassVar
 
 from flyback.errors import ConflictError, NotFoundError
 from flyback.spec.codec import write_atomic
+from flyback.store.integrity import crc32
 from flyback.store.keys import check_key
-from flyback.store.protocol import StoredObject
+from flyback.store.protocol import Sent, StoredObject
 
 __all__ = ["MemoryStore"]
 
@@ -55,8 +56,9 @@ class MemoryStore:
             self._objects[key] = _Held(bytes(data), tag, time.time())
         return tag
 
-    def put_file(self, key: str, path: Path) -> str:
-        return self.put(key, path.read_bytes())
+    def put_file(self, key: str, path: Path) -> Sent:
+        data = path.read_bytes()
+        return Sent(self.put(key, data), len(data), crc32(data))
 
     def get(self, key: str) -> bytes:
         return self._held(key).data

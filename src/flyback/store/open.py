@@ -16,8 +16,8 @@ def open_store(url: str, *, s3_client: object = None) -> Store:
 
     Args:
         url: Where.
-        s3_client: A boto3 S3 client, for s3 URLs; None reaches S3 by the environment, and takes
-            the quick client where it is installed.
+        s3_client: A boto3 S3 client, for s3 URLs; None reaches S3 by the environment and
+            the configuration, by the standard library where that can.
 
     Raises:
         UserError: the URL's scheme is none of these.

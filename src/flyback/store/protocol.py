@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Store", "StoredObject"]
+__all__ = ["Sent", "Store", "StoredObject"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,15 @@ class StoredObject:
     size: int
     tag: str = ""
     modified: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file that was uploaded: the object's tag, and bytes and CRC-32 of what was sent."""
+
+    tag: str
+    size: int
+    crc32: int
 
 
 class Store(Protocol):
@@ -51,8 +60,8 @@ class Store(Protocol):
         """
         ...
 
-    def put_file(self, key: str, path: Path) -> str:
-        """Upload a file; the object's tag."""
+    def put_file(self, key: str, path: Path) -> Sent:
+        """Upload a file."""
         ...
 
     def get(self, key: str) -> bytes:

@@ -8,22 +8,25 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flyback.errors import ServiceError, UserError
 from flyback.store.integrity import Expected, Running, crc32, encoded, file_crc32
 from flyback.store.keys import check_key
 from flyback.store.landing import landing, write_all
 from flyback.store.meter import Meter
-from flyback.store.protocol import StoredObject
+from flyback.store.protocol import Sent, StoredObject
 from flyback.store.retry import Retry
 from flyback.store.s3_access import S3Access
-from flyback.store.s3_http import Stretch, Take
+from flyback.store.s3_http import Take
 from flyback.store.s3_listing import Listing, ListingError
 from flyback.store.s3_operations import Described, Operations
 from flyback.store.s3_parts import Parts
+from flyback.store.s3_signing import Stretch
+
+if TYPE_CHECKING:
+    from flyback.store.s3_small import Small
 
 __all__ = ["SMALL_BYTES", "S3Store"]
 
@@ -98,15 +101,15 @@ class S3Store:
             )
         return str(answer["ETag"])
 
-    def put_file(self, key: str, path: Path) -> str:
+    def put_file(self, key: str, path: Path) -> Sent:
         whole = self._prefix + key
         check_key(whole, self.url)
         self.meter.check()
         if path.stat().st_size > SMALL_BYTES:
             return self._parts.upload(whole, path, self.meter)
-        size, tag = self._retry(lambda: self._put_small(whole, path))
-        self.meter.add(size)
-        return tag
+        sent = self._retry(lambda: self._put_small(whole, path))
+        self.meter.add(sent.size)
+        return sent
 
     def get(self, key: str) -> bytes:
         def request() -> bytes:
@@ -145,8 +148,7 @@ class S3Store:
             raise ServiceError(f"{error}", where=f"{path}", remedy="free some disk") from error
 
     def stat(self, key: str) -> StoredObject:
-        with self._translated(key):
-            answer = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        answer = self._operations.found(self._prefix + key)
         modified = answer["LastModified"].timestamp()
         return StoredObject(key, int(answer["ContentLength"]), str(answer["ETag"]), modified)
 
@@ -166,6 +168,13 @@ class S3Store:
         with self._translated(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
+    def small(self) -> Small | None:
+        """What moves many small objects at once, where the standard library reaches S3."""
+        from flyback.store.s3_small import Small
+
+        http = self._operations.http()
+        return None if http is None else Small(http, self._prefix, self.meter)
+
     # ---------------------------------------------------------------------------- inner parts
 
     @property
@@ -174,6 +183,8 @@ class S3Store:
 
     @functools.cached_property
     def _parts_once(self) -> Parts:
+        from concurrent.futures import ThreadPoolExecutor
+
         threads = _PART_THREADS
         if self._operations.http() is None:
             config = self._client.meta.config
@@ -191,11 +202,12 @@ class S3Store:
 
         return translated(f"{self.url}/{key}")
 
-    def _put_small(self, whole: str, path: Path) -> tuple[int, str]:
+    def _put_small(self, whole: str, path: Path) -> Sent:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             checksum = file_crc32(file.fileno(), 0, size)
-            return size, self._operations.put(whole, Stretch(file.fileno(), 0, size), checksum)
+            tag = self._operations.put(whole, Stretch(file.fileno(), 0, size), checksum)
+            return Sent(tag, size, checksum)
 
     def _get_file(self, key: str, path: Path, listed: StoredObject | None) -> None:
         whole = self._prefix + key

@@ -9,6 +9,7 @@ there; everything else (profiles, single sign-on, roles, IMDS) is botocore's to 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -19,6 +20,12 @@ from typing import Any
 __all__ = ["S3Access"]
 
 _CONNECTIONS = 64
+_FILES = {
+    "AWS_CONFIG_FILE": "~/.aws/config",
+    "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
+}
+_CONFIGURED = ("endpoint_url", "ca_bundle")
+_UNUSUAL = ("use_accelerate_endpoint", "use_dualstack_endpoint", "use_fips_endpoint")
 
 
 @dataclass
@@ -63,17 +70,59 @@ class S3Access:
         """Where requests go instead of AWS."""
         if self.given is not None:
             return str(self.given.meta.endpoint_url)
-        return self.environ.get("AWS_ENDPOINT_URL_S3") or self.environ.get("AWS_ENDPOINT_URL")
+        if _is_true(self.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")):
+            return None
+        named = self.environ.get("AWS_ENDPOINT_URL_S3") or self.environ.get("AWS_ENDPOINT_URL")
+        return named or self._configured.get("endpoint_url")
+
+    @property
+    def unusual(self) -> str:
+        """What in the configuration only boto3 knows how to follow; empty where nothing is."""
+        return self._configured.get("unusual", "")
+
+    @functools.cached_property
+    def _configured(self) -> dict[str, str]:
+        """What the profile says of the endpoint, the authority, and what is unusual.
+
+        Only boto's own parser knows what counts (profiles, services sections), but it is not loaded
+        where the files name none of it.
+        """
+        if not any(word in self._files() for word in (*_CONFIGURED, *_UNUSUAL)):
+            return {}
+        import botocore.session
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            session = botocore.session.get_session()
+            profile = session.get_scoped_config()
+        except BotoCoreError as error:  # boto3 says it in words
+            return {"unusual": f"{error}"}
+        services = session.full_config.get("services", {}).get(profile.get("services"), {})
+        said = profile | _nested(services.get("s3"))
+        found = {name: str(said[name]) for name in _CONFIGURED if said.get(name)}
+        if _is_true(profile.get("ignore_configured_endpoint_urls")):
+            found.pop("endpoint_url", None)
+        chosen = profile | _nested(profile.get("s3"))
+        odd = [name for name in _UNUSUAL if _is_true(chosen.get(name))]
+        return {**found, "unusual": odd[0]} if odd else found
+
+    def _files(self) -> str:
+        """The text of boto's configuration files."""
+        text = ""
+        for variable, usual in _FILES.items():
+            path = os.path.expanduser(self.environ.get(variable) or usual)  # noqa: PTH111  # pathlib is not loaded for one line
+            with contextlib.suppress(OSError):
+                text += _text(path)
+        return text
 
     def settings(self) -> dict[str, Any]:
         """Region, endpoint, authority (PEM), and credentials or what provides them."""
         found: dict[str, Any] = {"region": self._region()}
         if self.endpoint:
             found["endpoint"] = self.endpoint
-        bundle = self.environ.get("AWS_CA_BUNDLE")
+        bundle = self.environ.get("AWS_CA_BUNDLE") or self._configured.get("ca_bundle")
         if bundle:
-            with open(bundle, encoding="utf-8") as file:  # noqa: PTH123  # pathlib is not loaded for one line
-                found["authority"] = file.read()
+            found["authority"] = _text(bundle)
         return found | self._credentials()
 
     def _region(self) -> str:
@@ -104,3 +153,16 @@ class S3Access:
             "secret_access_key": frozen.secret_key,
             "token": frozen.token,
         }
+
+
+def _nested(section: Any) -> dict[str, Any]:
+    return section if isinstance(section, dict) else {}
+
+
+def _is_true(word: Any) -> bool:
+    return str(word).lower() == "true"
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123  # pathlib is not loaded for one line
+        return file.read()

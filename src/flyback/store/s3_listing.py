@@ -5,14 +5,15 @@ An unchanged sync is one listing, and boto3 takes several times longer to load a
 
 from __future__ import annotations
 
-import time
+import datetime as dt
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from xml.etree.ElementTree import Element, ParseError
 
 from flyback.errors import FlybackError
 from flyback.store.protocol import StoredObject
-from flyback.store.s3_http import S3Http, Unusual
+from flyback.store.s3_http import S3Http
+from flyback.store.s3_signing import Unusual
 
 __all__ = ["Listing", "ListingError"]
 
@@ -69,10 +70,8 @@ def _item(element: Element) -> StoredObject:
 
 
 def _moment(fields: Mapping[str, str]) -> float:
-    """`2026-01-02T03:04:05.000Z`; the fraction that S3 tells is always zero."""
-    import calendar
-
-    return float(calendar.timegm(time.strptime(fields["LastModified"][:19], "%Y-%m-%dT%H:%M:%S")))
+    """`2026-01-02T03:04:05.000Z`."""
+    return dt.datetime.fromisoformat(fields["LastModified"]).timestamp()
 
 
 def _name(element: Element) -> str:

@@ -8,15 +8,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from xml.etree.ElementTree import Element, ParseError
-from xml.sax.saxutils import escape
 
 from flyback.errors import FlybackError, ServiceError
 from flyback.store.budget import Budget
 from flyback.store.integrity import encoded
 from flyback.store.s3_access import S3Access
-from flyback.store.s3_http import Answer, S3Http, Stretch, Take, Unusual
+from flyback.store.s3_http import Answer, S3Http, Take
+from flyback.store.s3_signing import Stretch, Unusual
 
-__all__ = ["Described", "Operations", "SentPart"]
+__all__ = ["CHECKSUMS", "Described", "Operations", "SentPart", "described"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,8 @@ SentPart = tuple[str, int]
 _STEP = 1 << 18  # what boto3 is read in
 _MEMORY_BYTES = 64 << 20  # of bodies in flight through boto3
 _PARTIAL = 206
-_CHECKSUMS = {"x-amz-checksum-mode": "ENABLED"}
+_FIRST = "bytes=0-0"
+CHECKSUMS = {"x-amz-checksum-mode": "ENABLED"}
 
 
 class Operations:
@@ -56,18 +57,20 @@ class Operations:
 
         def thin(http: S3Http) -> Described:
             query = {} if part is None else {"partNumber": str(part)}
-            try:
-                return _described(http.ask("HEAD", key, query, _CHECKSUMS))
-            except ServiceError as error:
-                if error.code in ("400", "403"):  # an answer to HEAD has no room for the reason
-                    http.ask("GET", key, query, {"range": "bytes=0-0"})
-                raise
+            with _reason(lambda: http.ask("GET", key, query, {"range": _FIRST})):
+                return described(http.ask("HEAD", key, query, CHECKSUMS))
 
-        def whole() -> Described:
-            chosen = {} if part is None else {"PartNumber": part}
+        chosen = {} if part is None else {"PartNumber": part}
+        return self._either(thin, lambda: self.found(key, **chosen))
+
+    def found(self, key: str, **chosen: Any) -> Described:
+        """What boto3 is told of an object, its time of change included."""
+
+        def byte() -> None:
+            self._boto3("get_object", key, Range=_FIRST, **chosen)["Body"].close()
+
+        with _reason(byte):
             return dict(self._boto3("head_object", key, ChecksumMode="ENABLED", **chosen))
-
-        return self._either(thin, whole)
 
     def fetch(self, key: str, begin: Callable[[Described], Take | None]) -> None:
         """Read an object from its beginning.
@@ -85,7 +88,7 @@ class Operations:
             self._flow(answer, begin(answer), key)
 
         self._either(
-            lambda http: http.fetch(key, _CHECKSUMS, lambda head: begin(_described(head))), whole
+            lambda http: http.fetch(key, CHECKSUMS, lambda head: begin(described(head))), whole
         )
 
     def read(self, key: str, span: tuple[int, int], tag: str, take: Take) -> None:
@@ -206,6 +209,8 @@ class Operations:
             parts: By number.
             whole_of: CRC-32 and length of the whole, which S3 compares.
         """
+        from xml.sax.saxutils import escape
+
         checksum, size = whole_of
 
         def thin(http: S3Http) -> str:
@@ -322,7 +327,22 @@ class Operations:
         return translated(f"s3://{self._bucket}/{key}")
 
 
-def _described(head: Answer) -> Described:
+@contextlib.contextmanager
+def _reason(ask: Callable[[], object]) -> Iterator[None]:
+    """An answer to HEAD has no room for the reason (expired credentials are a bare 400): ask GET.
+
+    Args:
+        ask: Gets a byte of the same object; raises what S3 says.
+    """
+    try:
+        yield
+    except ServiceError as error:
+        if error.code in ("400", "403"):
+            ask()
+        raise
+
+
+def described(head: Answer) -> Described:
     """What the headers of an object say, under boto3's names."""
     found = head.headers
     return {

@@ -12,18 +12,21 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flyback.errors import AccessDeniedError, FlybackError, NotFoundError, ServiceError
 from flyback.store.integrity import Expected, crc32, encoded, file_crc32, whole_crc32
 from flyback.store.landing import landing, write_all
 from flyback.store.meter import Meter
+from flyback.store.protocol import Sent
 from flyback.store.retry import Retry
-from flyback.store.s3_http import Stretch
 from flyback.store.s3_operations import Operations, SentPart
+from flyback.store.s3_signing import Stretch
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["PART_BYTES", "Journal", "Parts", "cut"]
 
@@ -96,6 +99,19 @@ class Journal:
             self._path.unlink(missing_ok=True)
 
 
+_Version = tuple[int, int, int]
+"""Inode, size and time of change of a file."""
+
+
+@dataclass
+class _Begun:
+    """An upload that has not come to its end."""
+
+    upload_id: str
+    version: _Version
+    sent: dict[int, SentPart]
+
+
 class Parts:
     """Moves large objects of one bucket.
 
@@ -113,33 +129,39 @@ class Parts:
         self._bucket = bucket
         self._executor = executor
         self._retry = retry
+        self._begun: dict[str, _Begun] = {}
 
     # ------------------------------------------------------------------------------------ up
 
-    def upload(self, key: str, path: Path, meter: Meter) -> str:
-        """Upload a file; its tag."""
+    def upload(self, key: str, path: Path, meter: Meter) -> Sent:
+        """Upload a file."""
         where = f"s3://{self._bucket}/{key}"
         with path.open("rb") as file:
-            descriptor, before = file.fileno(), os.fstat(file.fileno())
-            pieces = cut(before.st_size)
-            upload_id, held = self._resumable(key, descriptor, pieces)
-            if upload_id is None:
-                upload_id = self._retry(lambda: self._ask.begin(key))
+            descriptor, before = file.fileno(), _version(file.fileno())
+            pieces = cut(os.fstat(descriptor).st_size)
+            begun = self._resumed(key, descriptor, pieces)
 
-            def send(piece: Piece) -> SentPart:
-                return self._send(key, upload_id, descriptor, piece, meter)
+            def send(piece: Piece) -> None:
+                begun.sent[piece.number] = self._send(
+                    key, begun.upload_id, descriptor, piece, meter
+                )
 
-            missing = [piece for piece in pieces if piece.number not in held]
-            for piece in pieces:
-                if piece.number in held:
-                    meter.add(piece.length)
-            sent = self._each(send, missing)
-            parts = {**held, **{p.number: s for p, s in zip(missing, sent, strict=True)}}
-            after = os.fstat(descriptor)
-        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            self._ask.abandon(key, upload_id)
+            missing = [piece for piece in pieces if piece.number not in begun.sent]
+            meter.add(sum(piece.length for piece in pieces if piece.number in begun.sent))
+            try:
+                self._each(send, missing)
+            except NotFoundError:  # somebody ended this upload
+                self._forget(key)
+                raise
+            changed = _version(descriptor) != before
+        if changed:
+            self._forget(key)
+            self._ask.abandon(key, begun.upload_id)
             raise ServiceError("the file changed while it was read", where=f"{path} → {where}")
-        return self._complete(key, upload_id, pieces, parts)
+        return self._complete(key, begun.upload_id, pieces, begun.sent)
+
+    def _forget(self, key: str) -> None:
+        self._begun.pop(key, None)
 
     def _send(
         self, key: str, upload_id: str, descriptor: int, piece: Piece, meter: Meter
@@ -153,24 +175,42 @@ class Parts:
 
     def _complete(
         self, key: str, upload_id: str, pieces: Sequence[Piece], parts: dict[int, SentPart]
-    ) -> str:
+    ) -> Sent:
         whole = whole_crc32([(parts[piece.number][1], piece.length) for piece in pieces])
         size = sum(piece.length for piece in pieces)
         try:
-            return self._ask.complete(key, upload_id, parts, (whole, size))
+            tag = self._ask.complete(key, upload_id, parts, (whole, size))
         except NotFoundError:
+            self._forget(key)
             raise
         except ServiceError as error:
             if error.code in ("InvalidPart", "BadDigest"):  # somebody else wrote to this upload
+                self._forget(key)
                 self._ask.abandon(key, upload_id)
             raise
+        self._forget(key)
+        return Sent(tag, size, whole)
+
+    def _resumed(self, key: str, descriptor: int, pieces: Sequence[Piece]) -> _Begun:
+        """An upload of this key, with what was sent of the file as it is now.
+
+        One that this process began is remembered: a machine may not list uploads.
+        """
+        begun, version = self._begun.get(key), _version(descriptor)
+        if begun is not None and begun.version == version:
+            return begun
+        upload_id, held = self._resumable(key, descriptor, pieces)
+        if upload_id is None:
+            upload_id = self._retry(lambda: self._ask.begin(key))
+        begun = self._begun[key] = _Begun(upload_id, version, held)
+        return begun
 
     def _resumable(
         self, key: str, descriptor: int, pieces: Sequence[Piece]
     ) -> tuple[str | None, dict[int, SentPart]]:
-        """An earlier upload of this key, and the parts of it that are as the file is now.
+        """An earlier process's upload of this key, and the parts that are as the file is now.
 
-        An identity that may not list uploads starts anew.
+        An identity that may not list uploads finds none.
         """
         try:
             upload_id = self._ask.begun(key)
@@ -266,6 +306,8 @@ class Parts:
 
     def _each(self, action: Callable[[Piece], Any], pieces: Sequence[Piece]) -> list[Any]:
         """The action on every piece; the first failure keeps those not begun from starting."""
+        from concurrent.futures import FIRST_EXCEPTION, wait
+
         futures = [self._executor.submit(action, piece) for piece in pieces]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
@@ -274,6 +316,11 @@ class Parts:
                 future.cancel()
             wait(futures)  # nobody writes to a descriptor that is closed after this
         return [future.result() for future in _failed_first(futures)]
+
+
+def _version(descriptor: int) -> _Version:
+    found = os.fstat(descriptor)
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _failed_first(futures: list[Any]) -> Iterator[Any]:

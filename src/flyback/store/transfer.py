@@ -64,8 +64,12 @@ class _Crew:
         finally:
             for thread in crew:
                 thread.join()
-        if self._failure is not None and not self._pressed.is_set():
-            raise self._failure
+        failure, self._failure = self._failure, None
+        try:
+            if failure is not None and not self._pressed.is_set():
+                raise failure
+        finally:
+            del failure  # its traceback holds connections, and this frame would hold it
 
     def _draw(self) -> Callable[[], object] | None:
         with self._drawing:
@@ -77,7 +81,6 @@ class _Crew:
         try:
             while action is not None:
                 action()
-                self._meter.finished()
                 action = self._draw()
         except BaseException as failure:  # noqa: BLE001  # raised again in the caller's thread
             with self._drawing:
