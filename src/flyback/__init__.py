@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from flyback.api import Run as Run
     from flyback.api import bench as bench
     from flyback.api import compare as compare
+    from flyback.api import compare_history as compare_history
+    from flyback.api import crossover as crossover
     from flyback.api import doctor as doctor
     from flyback.api import down as down
     from flyback.api import footprint as footprint
@@ -37,6 +39,8 @@ __all__ = [
     "__version__",
     "bench",
     "compare",
+    "compare_history",
+    "crossover",
     "doctor",
     "down",
     "footprint",

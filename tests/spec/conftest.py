@@ -34,7 +34,11 @@ class Hooks:
     def presets(workload: str) -> Mapping[str, Mapping[str, Any]]:
         """The workload's own presets."""
         Hooks.names(workload)
-        return {"smoke": {"nfft": 256}, "long": {"nfft": 65536}}
+        return {
+            "smoke": {"nfft": 256},
+            "long": {"nfft": 65536},
+            "sizes": {"nfft": (64, 128), "window": "hann"},
+        }
 
     @staticmethod
     def check(workload: str, parameters: Mapping[str, Any]) -> None:

@@ -189,6 +189,8 @@ def test_a_workload_brings_presets_of_its_own(load: Load) -> None:
     text = SPECTRAL + "presets: {smoke: {parameters: {nfft: 64}}}\n"
     assert load(text, preset="smoke").job.parameters == {"nfft": 64}
     assert load(text, preset="long").job.parameters == {"nfft": 65536}
+    sizes = load(SPECTRAL, preset="sizes").job
+    assert (sizes.parameters, sizes.sweep) == ({"window": "hann"}, {"nfft": (64, 128)})
 
 
 def test_setting_ends_a_sweep_and_sweeping_ends_a_setting(load: Load) -> None:

@@ -173,3 +173,9 @@ def test_the_environment_is_recorded(capsys: pytest.CaptureFixture[str]) -> None
     assert set(env["packages"]) >= {"flyback", "numpy", "scipy", "soundfile"}
     assert env["git_sha"] is None or len(env["git_sha"]) == 40
     assert (env["git_dirty"] is None) == (env["git_sha"] is None)
+
+
+def test_a_preset_that_sweeps_is_not_one_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence says which parameter, and how to go on."""
+    assert main(["matmul", "--preset", "classic"]) == 2
+    assert "sweeps over n" in capsys.readouterr().err

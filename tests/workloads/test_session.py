@@ -102,7 +102,8 @@ def test_a_dry_run_shows_the_resolved_configuration(capsys: pytest.CaptureFixtur
     """What all cells share, what each has of its own, time and price; in words for one and two."""
     assert run_cli("bench", "matmul", "n=8,16", "samples=5", "--restarts", "1", "--dry-run") == 0
     shared, one, other, last = capsys.readouterr().out.splitlines()
-    assert shared == "matmul device=cpu samples=5 warmup=3 seed=0 dtype=float32 backend=auto"
+    words = "matmul device=cpu samples=5 warmup=3 seed=0 dtype=float32 backend=auto timed=product"
+    assert shared == words
     assert (one, other) == ("cell 1: n=8", "cell 2: n=16")
     assert re.fullmatch(
         r"2 cells; 1 restart x 8 places in memory x 5 rounds: about 0\.\d\d CPU-minutes, "

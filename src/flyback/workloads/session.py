@@ -67,7 +67,8 @@ class Schedule:
     Args:
         restarts: Fresh processes per cell, at least.
         most_restarts: As many at most, while a comparison is undecided.
-        layouts: Times per restart that a cell is set up anew, elsewhere in memory.
+        layouts: Times per restart that a cell is set up anew, elsewhere in memory; twice as often
+            in restarts beyond the fewest, since starting costs most of the time on a busy machine.
         rounds: Per layout.
         turn_ns: A turn takes about so long.
         seconds: Where adaptive it ends by then: no layout begins that would outlast it, by the
@@ -177,7 +178,8 @@ class Session:
             turns = [_Turns(cell, lane, self._schedule.turn_ns) for cell, lane in lanes]
             for cell, _ in lanes:
                 cell.layouts[restart] = []
-            for layout in range(self._schedule.layouts):
+            more = 2 if restart >= self._schedule.restarts else 1
+            for layout in range(more * self._schedule.layouts):
                 self._stop.check("taking turns")
                 if self._left() <= 0:
                     break
