@@ -9,6 +9,7 @@ __all__ = ["SERVICES", "operations"]
 SERVICES = (
     "cloudformation",
     "ec2",
+    "ecr",
     "iam",
     "logs",
     "resourcegroupstaggingapi",
