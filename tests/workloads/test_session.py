@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from flyback.cli.main import main
 from flyback.results.compare import compare, open_results
 from flyback.stats.verdict import paired
 from flyback.workloads import registry
@@ -115,13 +114,6 @@ def test_a_dry_run_shows_the_resolved_configuration() -> None:
         r"n/a without --usd-per-hour",
         last,
     )
-
-
-def run_cli(*words: str) -> object:
-    """The command's exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main(list(words))
-    return ended.value.code or 0
 
 
 def test_an_adaptive_session_ends_in_time() -> None:
