@@ -13,7 +13,14 @@ from flyback.api import Options
 from flyback.cli.screen import reporter
 from flyback.spec.settings import Settings, load_settings
 
-__all__ = ["account_flags", "chosen_options", "job_flags", "preset_of", "profile_flag"]
+__all__ = [
+    "account_flags",
+    "also_region_flag",
+    "chosen_options",
+    "job_flags",
+    "preset_of",
+    "profile_flag",
+]
 
 
 def _apply(flags: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
@@ -22,6 +29,13 @@ def _apply(flags: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 
     return decorate
 
+
+also_region_flag = click.option(
+    "--also-region",
+    "also_regions",
+    multiple=True,
+    help="Region to try when the chosen one has no machine; may be given again.",
+)
 
 account_flags = _apply(
     [

@@ -25,6 +25,7 @@ __all__ = ["certify_account", "certify_run"]
 _POLL_S = 5.0
 _PATIENCE_S = 120.0
 _POLICY = "AWS::S3::BucketPolicy"
+_REGION_TAG = "flyback:region"
 _SPOT_EXCEPTION = (
     f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
 )
@@ -170,9 +171,11 @@ def _belongs(tags: Mapping[str, str], name: str | None) -> bool:
 
 
 def _own_providers(session: Session, name: str) -> list[str]:
-    """The account's identity provider for GitHub, where this deployment made it."""
+    """The account's identity provider for GitHub, where this deployment made it, in this region."""
     arn = session.iam.github_provider()
-    return [arn] if arn and session.iam.provider_tags(arn).get(NAME_TAG) == name else []
+    tags = session.iam.provider_tags(arn) if arn else {}
+    ours = tags.get(NAME_TAG) == name and tags.get(_REGION_TAG) == session.region
+    return [arn] if ours else []
 
 
 def _stack_check(session: Session, stack_id: str) -> Check:
