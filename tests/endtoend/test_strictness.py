@@ -101,7 +101,7 @@ def test_a_bad_user_data_is_named(
         ("capacity:g4dn.xlrge", "did you mean 'g4dn.xlarge'"),
         ("capacity:sput", "did you mean 'spot'"),
         ("throttle:0.1,service=s33", "did you mean 's3'"),
-        ("drop:0.1,service=dynamodb", "known: cloudformation, ec2, iam,"),
+        ("drop:0.1,service=dynamodb", "known: cloudformation, ec2, ecr, iam,"),
         ("error:0.1,service=s3,operation=PutObjet", "did you mean 'PutObject'"),
         ("error:0.1,service=s3,operation=CreateFleet", "no operation of s3"),
         ("throttle:0.1,operation=createfleet", "did you mean 'CreateFleet'"),
