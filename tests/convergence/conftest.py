@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import importlib.util
 import json
 import os
 import re
@@ -18,10 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.endpoint
+import cut_clients
+import cut_commands
 import pytest
 
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
@@ -32,22 +33,6 @@ from flyback.rehearsal.inventory import take_inventory
 from flyback.rehearsal.moto_state import ACCOUNT
 from flyback.spec.codec import dumps
 from flyback.spec.event import Marker
-
-
-def load(name: str) -> ModuleType:
-    """A module beside this one, which pytest's importlib mode does not put on the path."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-cut_clients = load("cut_clients")
-cut_commands = load("cut_commands")
 
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from flyback.api.pushing import Branch, PushAccess, grant_push
 from flyback.api.verbs import Options, deploy, remove
-from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.api.wiring import Cloud
 from flyback.errors import NotDeployedError, UserError
 from flyback.launch.certify import certify_account
 from flyback.launch.progress import silent
@@ -17,15 +16,6 @@ from flyback.rehearsal.web_identity import GITHUB
 
 OPTIONS = Options(cloud="rehearsal")
 PROVIDER = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
-
-
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    """An emulated cloud with nothing in it."""
-    started = start_rehearsal(local_home() / "rehearsal" / "cloud", region="us-east-1")
-    assert started.emulated is not None
-    yield started
-    started.emulated.stop()
 
 
 def _push(cloud: Cloud, text: str) -> PushAccess:

@@ -110,7 +110,7 @@ class _Search:
         report: Told each step.
         refusal: What the first region said.
         tried: What was asked in vain so far.
-        unheard: Whether a region was left because its service failed, not because it said no:
+        repeatable: Whether a region was left because its service failed, not because it said no:
             the same command may do better.
     """
 
@@ -120,7 +120,7 @@ class _Search:
     report: Report
     refusal: FlybackError | None = None
     tried: _Tried | None = None
-    unheard: bool = False
+    repeatable: bool = False
 
     def through(self, places: Iterable[Cloud]) -> Run:
         """Ask region after region.
@@ -146,7 +146,7 @@ class _Search:
             else:
                 return Run(launch, plan, cloud, self.report)
         assert self.refusal is not None, "there is a first region"  # noqa: S101  # ours
-        if not self.unheard:
+        if not self.repeatable:
             _give_up(self.tried, self.refusal, self.where.cloud)
         raise self.refusal
 
@@ -165,7 +165,7 @@ class _Search:
         if not mended or (self.tried is not None and not self.tried.made_nothing):
             _give_up(self.tried, error, cloud)
             raise error
-        self.unheard |= isinstance(error, ServiceError) and not moves_on(error)
+        self.repeatable |= isinstance(error, ServiceError) and not moves_on(error)
         if self.where.also:
             self.report("launch", f"no machine in {cloud.session.region}: {error.what}")
 
