@@ -54,9 +54,11 @@ class EmulatedDriver:
     ) -> None:
         self.shared_bytes_max = shared_bytes_max
         self.played: list[tuple[str, ...]] = []
+        self.queues: set[int] = set()
         self._folder = folder
         self._backwards = backwards
-        self._dead = dead
+        self.dead = dead
+        self.slept: list[bool] = []
         self._free_bytes = free_bytes
         self._work: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -96,18 +98,19 @@ class EmulatedDriver:
             subprocess.run([*command, "-o", str(library), str(text)], check=True)
         return getattr(ctypes.CDLL(str(library)), f"launch_{name}")
 
-    def ready(self, steps: Sequence[Step], *, recorded: bool) -> _Played:
-        """Steps that the thread will take."""
+    def ready(self, steps: Sequence[Step], *, recorded: bool, queue: int = 0) -> _Played:
+        """Steps that the thread will take; it is one, for all queues."""
+        self.queues.add(queue)
         return _Played(self, tuple(steps), recorded=recorded)
 
     def enqueue(self, steps: tuple[Step, ...]) -> None:
         """Leave them to the thread."""
-        if not self._dead:
+        if not self.dead:
             self._work.put(steps)
 
     def drain(self) -> None:
         """Wait for the thread."""
-        if not self._dead:
+        if not self.dead:
             done = threading.Event()
             self._work.put(done)
             done.wait()
@@ -158,6 +161,11 @@ class _Played:
         self._driver.played.append(self._kinds)
         self._driver.enqueue(self._steps)
 
-    def wait(self) -> None:
+    def wait(self, *, sleep: bool) -> None:
         """Wait for all that was queued."""
+        self._driver.slept.append(sleep)
         self._driver.drain()
+
+    def done(self) -> bool:
+        """A dead device is never done."""
+        return not self._driver.dead

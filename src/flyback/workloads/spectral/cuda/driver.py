@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,7 +61,7 @@ class CudaDriver:
             _check_driver()
             self._device = core.Device(0)
             self._device.set_current()
-            self._stream = self._device.create_stream()
+            self._streams = [self._device.create_stream()]
             self._pinned = core.LegacyPinnedMemoryResource()
         self.version = str(core.__version__)
         self.shared_bytes_max = int(self._device.properties.max_shared_memory_per_block_optin)
@@ -68,6 +69,8 @@ class CudaDriver:
     def describe(self) -> Mapping[str, Any]:
         """The record's `device`."""
         from cuda.bindings import driver
+
+        from flyback.workloads.nvml import driver_version
 
         major, minor = self._device.compute_capability
         _, total = _done(driver.cuMemGetInfo())
@@ -79,6 +82,7 @@ class CudaDriver:
             "memory_bytes": total,
             "multiprocessors": self._device.properties.multiprocessor_count,
             "cuda": f"{version // 1000}.{version % 1000 // 10}",
+            "driver": driver_version(),
             "index": 0,
         }
 
@@ -91,20 +95,24 @@ class CudaDriver:
     def pinned(self, size: int) -> Memory:
         """Page-locked memory of the host that the device reads and writes over the bus."""
         with _translated(f"page-locking {size} bytes"):
-            buffer = self._pinned.allocate(size, stream=self._stream)
+            buffer = self._pinned.allocate(size, stream=self._streams[0])
         return _Memory(buffer, size, on_host=True)
 
     def resident(self, content: Array | int) -> Memory:
         """Memory of the device: a copy of the array, or so many zero bytes."""
-        size = content if isinstance(content, int) else content.nbytes
+        size, stream = content if isinstance(content, int) else content.nbytes, self._streams[0]
+        with _translated(f"allocating {size} bytes on the device"):
+            far = _Memory(self._device.allocate(size, stream=stream), size, on_host=False)
+            if isinstance(content, int):
+                far.buffer.fill(0, stream=stream)
+                stream.sync()
+                return far
         near = self.pinned(size)
         assert near.host is not None  # noqa: S101  # page-locked
-        if not isinstance(content, int):
-            near.host[:] = np.ascontiguousarray(content).reshape(-1).view(np.uint8)
-        with _translated(f"allocating {size} bytes on the device"):
-            far = _Memory(self._device.allocate(size, stream=self._stream), size, on_host=False)
+        near.host[:] = np.ascontiguousarray(content).reshape(-1).view(np.uint8)
+        with _translated(f"copying {size} bytes to the device"):
             self.ready([Copy(source=near, target=far)], recorded=False).play()
-            self._stream.sync()
+            stream.sync()
         return far
 
     def kernel(self, source: str, name: str, defines: Mapping[str, int]) -> Any:
@@ -115,32 +123,48 @@ class CudaDriver:
             program = self._core.Program(source, "c++", options)
             return program.compile("cubin").get_kernel(name)
 
-    def ready(self, steps: Sequence[Step], *, recorded: bool) -> Played:
+    def ready(self, steps: Sequence[Step], *, recorded: bool, queue: int = 0) -> Played:
         """Steps in this order, as one graph where `recorded`."""
         with _translated("preparing"):
-            plans = {id(step): _plan(step) for step in steps if isinstance(step, Fft)}
+            while len(self._streams) <= queue:
+                self._streams.append(self._device.create_stream())
             for step in steps:
                 if isinstance(step, Launch) and step.shared_bytes > _SHARED_UNASKED:
                     _ask_shared(step, self._device)
-            queue = _Queue(self._core, self._stream, tuple(steps), plans)
-            return queue.recorded() if recorded else queue
+            ready = _Queue(self._core, self._streams[queue], tuple(steps))
+            return ready.recorded() if recorded else ready
 
 
 class _Queue:
-    """Steps on the device's stream, one by one."""
+    """Steps on a stream of the device, one by one."""
 
-    def __init__(self, core: Any, stream: Any, steps: tuple[Step, ...], plans: Any) -> None:
-        self._core = core
+    def __init__(self, core: Any, stream: Any, steps: tuple[Step, ...]) -> None:
         self._stream = stream
         self._steps = steps  # keeps their memory alive
-        self._plans = plans
+        self._calls = [_call(core, step, stream) for step in steps]
 
     def play(self) -> None:
-        self._put(self._stream)
+        try:
+            self._put(self._stream)
+        except Exception as error:  # a `with` here would cost every frame a microsecond
+            raise explained(error, "starting") from error
 
-    def wait(self) -> None:
+    def wait(self, *, sleep: bool) -> None:
         with _translated("computing"):
-            self._stream.sync()
+            if sleep:
+                _sleep_until_done(self._stream)
+            else:
+                self._stream.sync()
+
+    def done(self) -> bool:
+        from cuda.bindings import driver
+
+        (status,) = driver.cuStreamQuery(self._stream.handle)
+        if status == driver.CUresult.CUDA_ERROR_NOT_READY:
+            return False
+        with _translated("computing"):
+            _done((status,))
+        return True
 
     def recorded(self) -> _Graph:
         """The same as a graph: one call to the driver, whatever the number of steps."""
@@ -149,18 +173,8 @@ class _Queue:
         return _Graph(builder.end_building().complete(), self._stream, self)
 
     def _put(self, stream: Any) -> None:
-        for step in self._steps:
-            match step:
-                case Launch():
-                    config = self._core.LaunchConfig(
-                        grid=step.blocks, block=step.threads, shmem_size=step.shared_bytes
-                    )
-                    arguments = (getattr(value, "address", value) for value in step.arguments)
-                    self._core.launch(stream, config, step.kernel, *arguments)
-                case Copy(source=_Memory() as source, target=_Memory() as target):
-                    source.buffer.copy_to(target.buffer, stream=stream)
-                case Fft():
-                    self._plans[id(step)](stream)
+        for call in self._calls:
+            call(stream)
 
 
 class _Graph:
@@ -169,13 +183,47 @@ class _Graph:
     def __init__(self, graph: Any, stream: Any, queue: _Queue) -> None:
         self._graph = graph
         self._stream = stream
-        self._queue = queue  # keeps memory and plans alive
+        self._queue = queue  # a graph of cuda-core keeps neither memory nor plans alive
+        self.wait, self.done = queue.wait, queue.done
 
     def play(self) -> None:
-        self._graph.launch(self._stream)
+        try:
+            self._graph.launch(self._stream)
+        except Exception as error:  # as above
+            raise explained(error, "starting") from error
 
-    def wait(self) -> None:
-        self._queue.wait()
+
+def _call(core: Any, step: Step, stream: Any) -> Callable[[Any], object]:
+    """What queues a step on a stream; `stream` is where it will be played."""
+    if isinstance(step, Launch):
+        config = core.LaunchConfig(
+            grid=step.blocks, block=step.threads, shmem_size=step.shared_bytes
+        )
+        arguments = tuple(getattr(value, "address", value) for value in step.arguments)
+        return lambda where: core.launch(where, config, step.kernel, *arguments)
+    if isinstance(step, Fft):
+        return _Plan(step, stream)
+    source, target = step.source, step.target
+    assert isinstance(source, _Memory)  # noqa: S101  # for mypy: both are this driver's own
+    assert isinstance(target, _Memory)  # noqa: S101  # as above
+    return lambda where: source.buffer.copy_to(target.buffer, stream=where)
+
+
+def _sleep_until_done(stream: Any) -> None:
+    """Until an interrupt says so; to wait for a stream, as for most events, is to spin."""
+    from cuda.bindings import driver
+
+    flags = driver.CUevent_flags
+    event = _done(
+        driver.cuEventCreate(
+            flags.CU_EVENT_BLOCKING_SYNC.value | flags.CU_EVENT_DISABLE_TIMING.value
+        )
+    )[0]
+    try:
+        _done(driver.cuEventRecord(event, stream.handle))
+        _done(driver.cuEventSynchronize(event))
+    finally:
+        driver.cuEventDestroy(event)
 
 
 def explained(error: Exception, doing: str) -> UserError:
@@ -187,7 +235,7 @@ def explained(error: Exception, doing: str) -> UserError:
             where="parameters",
             remedy="lower batch, channels or nfft, or end what else uses the device (nvidia-smi)",
         )
-    if "DynamicLibNotFound" in text and '"cuda"' in text:
+    if ("DynamicLibNotFound" in text and '"cuda"' in text) or "libcuda.so" in text:
         return SkippedError(
             "no NVIDIA driver is installed",
             where="parameters.device",
@@ -204,6 +252,12 @@ def explained(error: Exception, doing: str) -> UserError:
             f"no CUDA device is visible{hidden()}",
             where="parameters.device",
             remedy="write device=cpu, or make one visible (nvidia-smi lists them)",
+        )
+    if text.startswith("NVRTC"):
+        return UserError(
+            f"CUDA's compiler does not take the kernel ({doing}): {text[:300]}",
+            where="parameters.backend",
+            remedy="pip install -U nvidia-cuda-nvrtc: an older one does not know a newer device",
         )
     return UserError(
         f"the device failed while {doing}: {text[:300]}",
@@ -228,7 +282,7 @@ def _translated(doing: str) -> Iterator[None]:
 def _core() -> Any:
     try:
         import cuda.core
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # also without cuda-bindings, which it stands on
         raise MissingExtraError(
             "the engines fused and cufft need cuda-core, which is not installed",
             where="parameters.backend",
@@ -288,17 +342,20 @@ def _cufft() -> Any:
     return ctypes.CDLL(load_nvidia_dynamic_lib("cufft").abs_path)
 
 
-def _plan(step: Fft) -> Any:
-    """The library's plan for a step; given a stream, it queues the transform there."""
-    library, handle = _cufft(), ctypes.c_int()
-    _fft_done(library.cufftPlan1d(ctypes.byref(handle), step.nfft, _R2C, step.rows))
-    source, target = ctypes.c_void_p(step.source.address), ctypes.c_void_p(step.target.address)
+class _Plan:
+    """The library's plan for a step, bound to a stream; called, it queues the transform there."""
 
-    def queue(stream: Any) -> None:
+    def __init__(self, step: Fft, stream: Any) -> None:
+        self._library, self._handle = library, handle = _cufft(), ctypes.c_int()
+        _fft_done(library.cufftPlan1d(ctypes.byref(handle), step.nfft, _R2C, step.rows))
+        weakref.finalize(self, library.cufftDestroy, handle)
         _fft_done(library.cufftSetStream(handle, ctypes.c_void_p(int(stream.handle))))
-        _fft_done(library.cufftExecR2C(handle, source, target))
+        self._source = ctypes.c_void_p(step.source.address)
+        self._target = ctypes.c_void_p(step.target.address)
 
-    return queue
+    def __call__(self, stream: Any) -> None:
+        del stream  # the plan's own; a recording of it takes the call up as well
+        _fft_done(self._library.cufftExecR2C(self._handle, self._source, self._target))
 
 
 def _fft_done(status: int) -> None:

@@ -137,13 +137,17 @@ KERNEL spectrum(const float* __restrict__ in, long long frame_stride, long long 
     for (int k = t; k < BINS; k += THREADS) put(result, k, untangled(from, roots, k));
   }
 #ifdef __CUDACC__
-  __threadfence_system();  // each thread's own results, before the block counts as done
+  // A fence orders what its own thread has seen: after the barrier these are the whole block's
+  // results, and after the count those of every block (PTX ISA, memory consistency model).
   __syncthreads();
-  if (threadIdx.x == 0 && atomicAdd(state, 1u) == gridDim.x - 1) {
-    state[0] = 0;
-    state[1]++;
+  if (threadIdx.x == 0) {
     __threadfence_system();
-    *done = state[1];
+    if (atomicAdd(state, 1u) == gridDim.x - 1) {
+      state[0] = 0;
+      state[1]++;
+      __threadfence_system();
+      *done = state[1];
+    }
   }
 #else
   if (++state[0] == BLOCKS) {

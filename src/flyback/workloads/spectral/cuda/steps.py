@@ -78,8 +78,19 @@ class Played(Protocol):
         """Queue them; returns at once."""
         ...
 
-    def wait(self) -> None:
-        """Return once everything that was queued is done.
+    def wait(self, *, sleep: bool) -> None:
+        """Return once everything in the queue is done.
+
+        Args:
+            sleep: Leave the processor to others meanwhile, and be woken.
+
+        Raises:
+            UserError: the device failed.
+        """
+        ...
+
+    def done(self) -> bool:
+        """Whether everything in the queue is done; returns at once.
 
         Raises:
             UserError: the device failed.
@@ -118,6 +129,12 @@ class Driver(Protocol):
         """A kernel, compiled for this device."""
         ...
 
-    def ready(self, steps: Sequence[Step], *, recorded: bool) -> Played:
-        """Steps in this order, as one graph where `recorded`."""
+    def ready(self, steps: Sequence[Step], *, recorded: bool, queue: int = 0) -> Played:
+        """Steps in this order, as one graph where `recorded`.
+
+        Args:
+            steps: What is done, over memory of this driver.
+            recorded: Whether a play is one call.
+            queue: Steps of different queues are done side by side where the device can.
+        """
         ...

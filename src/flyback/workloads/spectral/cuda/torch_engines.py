@@ -53,18 +53,19 @@ class TorchGraph:
         open_device("cuda")
         self._weights = self._torch.from_numpy(window).cuda()
         self._magnitude = output == "magnitude"
-        self._graphs: dict[tuple[int, ...], tuple[Array, Array, Any]] = {}
+        self._graphs: dict[tuple[int, ...], tuple[Array, Array, Any, Any]] = {}
 
     def __call__(self, frames: Array) -> Array:
         if frames.shape not in self._graphs:
             self._graphs[frames.shape] = self._recorded(frames)
-        source, target, graph = self._graphs[frames.shape]
+        source, target, graph, _ = self._graphs[frames.shape]
         np.copyto(source, frames)
         graph.replay()
         self._torch.cuda.current_stream().synchronize()
         return target.copy()
 
-    def _recorded(self, frames: Array) -> tuple[Array, Array, Any]:
+    def _recorded(self, frames: Array) -> tuple[Array, Array, Any, Any]:
+        """Both ends in page-locked memory, the graph, and what it writes and does not own."""
         torch = self._torch
         source = torch.empty(frames.shape, dtype=self._weights.dtype, pin_memory=True)
         near = source.cuda()
@@ -77,7 +78,8 @@ class TorchGraph:
         with torch.cuda.graph(graph):
             near.copy_(source, non_blocking=True)
             target.copy_(self._spectra(near), non_blocking=True)
-        return source.numpy(), target.numpy(), graph
+        # Made before the graph, `near` lies outside its pool: given up, it would become others'.
+        return source.numpy(), target.numpy(), graph, near
 
     def _spectra(self, near: Any) -> Any:
         spectra = self._torch.fft.rfft(near * self._weights)

@@ -45,7 +45,7 @@ class DeviceTransform:
         self._nfft = window.size
         self._complex = output == "complex"
         self._wait = wait
-        self._slots: dict[tuple[Piece, int], _Slot] = {}
+        self._slots: dict[tuple[tuple[int, ...], int, int], _Slot] = {}
 
     def __call__(self, frames: Array) -> Array:
         """Spectra of frames of shape (…, channels, nfft); a new array."""
@@ -66,19 +66,22 @@ class DeviceTransform:
         return result.reshape((*frames.shape[:-1], -1))
 
     def _slot(self, frames: Array, number: int) -> _Slot:
-        count, channels, nfft = frames.shape
-        piece = Piece(
-            frames=count,
-            channels=channels,
-            nfft=nfft,
-            hop=_hop(frames),
-            complex_output=self._complex,
-        )
-        if (piece, number) not in self._slots:
+        hop = _hop(frames)
+        slot = self._slots.get((frames.shape, hop, number))  # in every frame's latency
+        if slot is None:
+            count, channels, nfft = frames.shape
+            piece = Piece(
+                frames=count,
+                channels=channels,
+                nfft=nfft,
+                hop=hop,
+                complex_output=self._complex,
+            )
             if number == 0:
                 self._check_memory(piece)
-            self._slots[piece, number] = _Slot(self._constants, self._recipe, piece, self._wait)
-        return self._slots[piece, number]
+            slot = _Slot(self._constants, self._recipe, piece, self._wait, number)
+            self._slots[frames.shape, hop, number] = slot
+        return slot
 
     def _check_memory(self, piece: Piece) -> None:
         """Whether the device holds as many such pieces as will be in flight.
@@ -115,14 +118,21 @@ def _hop(frames: Array) -> int:
 class _Slot:
     """Memory and steps for pieces of one shape, one at a time."""
 
-    def __init__(self, shared: Constants, recipe: str, piece: Piece, wait: str) -> None:
+    def __init__(
+        self, shared: Constants, recipe: str, piece: Piece, wait: str, number: int
+    ) -> None:
         self._piece = piece
         self._wait = wait
         source = shared.driver.pinned(piece.input_bytes)
         target = shared.driver.pinned(piece.output_bytes)
         steps, done = RECIPES[recipe].steps(shared, piece, source, target)
-        self._played = shared.driver.ready(steps, recorded=RECIPES[recipe].recorded)
+        self._played = shared.driver.ready(
+            steps, recorded=RECIPES[recipe].recorded, queue=number
+        )
         self._source = _as(source, np.dtype(np.float32)).reshape(piece.channels, piece.span)
+        if piece.hop >= piece.nfft:  # frame by frame, as they will be given
+            apart = self._source.reshape(piece.channels, piece.frames, piece.nfft)
+            self._source = apart.transpose(1, 0, 2)
         kind = np.dtype(np.complex64 if piece.complex_output else np.float32)
         shape = (piece.frames, piece.channels, piece.nfft // 2 + 1)
         self._target = _as(target, kind).reshape(shape)
@@ -138,10 +148,9 @@ class _Slot:
             )
             np.copyto(self._source, stretch)
         else:
-            shape = (piece.channels, piece.frames, piece.nfft)
-            np.copyto(self._source.reshape(shape), frames.transpose(1, 0, 2))
-        self._count = (self._count + 1) & 0xFFFFFFFF
+            np.copyto(self._source, frames)
         self._played.play()
+        self._count = (self._count + 1) & 0xFFFFFFFF  # one that did not start is not waited for
 
     def finish(self, result: Array) -> None:
         """Wait for the spectra and copy them.
@@ -150,7 +159,7 @@ class _Slot:
             UserError: the device failed, or did not answer.
         """
         if self._done is None or self._wait == "block":
-            self._played.wait()
+            self._played.wait(sleep=self._wait == "block")
         else:
             self._poll(self._done)
         np.copyto(result, self._target)
@@ -166,11 +175,12 @@ class _Slot:
                 if yields:
                     os.sched_yield()
             if time.monotonic() > deadline:
-                self._played.wait()  # says what is wrong, if the driver knows
+                ended = self._played.done()  # says what is wrong, if the driver knows
                 if done[0] == count:
                     return
+                state = "has ended without one" if ended else "is still at it"
                 raise UserError(
-                    f"the device gave no result in {_PATIENCE_S:g} s",
+                    f"the device gave no result in {_PATIENCE_S:g} s, and {state}",
                     where="parameters.wait",
                     remedy="look at `nvidia-smi` and `dmesg` for errors of the device",
                 )
