@@ -67,7 +67,7 @@ $(VENV)/.peers: $(VENV)/.developer
 # kernels, which needs no GPU.
 $(VENV)/.torch: constraints.txt | $(VENV)/.developer
 	@echo "installing torch and the compiler of CUDA kernels into $(VENV) (once)"
-	@$(PIP) torch cuda-core cuda-bindings nvidia-cuda-nvrtc
+	@$(PIP) torch cuda-core cuda-bindings nvidia-cuda-nvrtc nvidia-ml-py
 	@touch $@
 
 # Judges from outside, each in an environment of its own: they pin what we pin otherwise.

@@ -88,6 +88,11 @@ class Cell:
         self.stop_reason = ""
         self.cold = self._first_call(began, set_up)
 
+    @property
+    def on_device(self) -> bool:
+        """Whether something beside the host's processor computes."""
+        return (self.prepared.device or {}).get("kind", "cpu") != "cpu"
+
     def _first_call(self, began: int, set_up: int) -> dict[str, float]:
         """What a short run on a fresh machine pays: imports, set-up and the first result."""
         for _ in range(1 << 10):  # a chunk may complete no frame
@@ -118,7 +123,7 @@ class Cell:
     def warm(self) -> None:
         """Warm up until the level holds, and find how many calls one sample takes."""
         self.setting.report(f"warm-up: {self.prepared.warmup} samples")
-        on_device = self.timing.device is not None
+        on_device = self.on_device
         self.watch = Watch(on_device, self.setting.monitor() if on_device else None)
         self.timing.settle(self.workload.run, self.prepared.warmup)
         if self.workload.repeatable:

@@ -15,7 +15,8 @@ __all__ = ["THREADS", "cpu_model", "describe_environment", "source_sha256"]
 
 _PACKAGES = (
     *("flyback", "numpy", "scipy", "soundfile"),
-    *("cuda-core", "mkl_fft", "numba", "opencv-python-headless", "pyFFTW", "torch"),
+    *("cuda-bindings", "cuda-core", "mkl_fft", "numba", "nvidia-cuda-nvrtc", "nvidia-cufft"),
+    *("opencv-python-headless", "pyFFTW", "torch"),
 )
 _GIT_S = 10  # seconds
 _ALWAYS = 4  # of them, null where they are missing

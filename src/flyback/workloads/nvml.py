@@ -115,24 +115,34 @@ class NvmlMonitor:
 
 
 def _is_ours(pid: int) -> bool:
-    """This process, or another lane of the same session."""
+    """This process, another lane of the same session, or the session's own process."""
     try:
         parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         parent = 0  # of another container, or gone
-    return pid == os.getpid() or parent == os.getppid()
+    return pid in (os.getpid(), os.getppid()) or parent == os.getppid()
 
 
 def monitor() -> NvmlMonitor | None:
-    """A monitor of the device that computes; None where there is no NVML."""
+    """A monitor of the device that computes; None where there is no NVML, or it has no handle."""
     nvml = _loaded()
-    return None if nvml is None else NvmlMonitor(nvml)
+    if nvml is None:
+        return None
+    try:
+        return NvmlMonitor(nvml)
+    except nvml.NVMLError:  # CUDA shows a device that NVML does not, in some containers
+        return None
 
 
 def driver_version() -> str | None:
     """Of the NVIDIA driver; None where there is no NVML."""
     nvml = _loaded()
-    return None if nvml is None else str(nvml.nvmlSystemGetDriverVersion())
+    if nvml is None:
+        return None
+    try:
+        return str(nvml.nvmlSystemGetDriverVersion())
+    except nvml.NVMLError:
+        return None
 
 
 @contextlib.contextmanager

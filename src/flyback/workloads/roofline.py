@@ -32,18 +32,19 @@ def bound_ns(work: Work, dtype: str, ceilings: Mapping[str, Any]) -> tuple[float
     """
     peak = (ceilings.get("flop_s") or {}).get(dtype)
     cached = work.bytes <= _CACHED_BYTES
+    both_ways = ((work.bytes_h2d, "h2d_bytes_s"), (work.bytes_d2h, "d2h_bytes_s"))
     memory = ceilings.get("cache_bytes_s" if cached else "dram_bytes_s")
     terms = {
         "compute": work.flops / peak if peak else 0.0,
         "cache" if cached else "memory": work.bytes / memory if memory else 0.0,
-        "transfer": sum(
-            moved / ceilings[name]
-            for moved, name in ((work.bytes_h2d, "h2d_bytes_s"), (work.bytes_d2h, "d2h_bytes_s"))
-            if moved and ceilings.get(name)
+        "transfer": max(  # a bus carries both ways at a time
+            moved / ceilings[name] if moved and ceilings.get(name) else 0.0
+            for moved, name in both_ways
         ),
     }
     limiter = max(terms, key=terms.__getitem__)
-    overhead = work.launches * float(ceilings.get("launch_ns") or 0)
+    # Once: kernels queue up while the one before them computes.
+    overhead = float(ceilings.get("launch_ns") or 0) if work.launches else 0.0
     if terms[limiter] <= 0 and overhead <= 0:
         return None
     if overhead > terms[limiter] * 1e9:

@@ -135,7 +135,8 @@ class Spectral(Workload[SpectralParameters]):
         """Operations and bytes of a frame.
 
         FFT 2.5 N log2 N (half of Cooley and Tukey's 5 N log2 N, the input being real), window N,
-        magnitude 4 per bin; each sample is read once, each bin written once.
+        magnitude 4 per bin; each sample is read once, each bin written once. To a device, samples
+        that frames of a call share go once.
         """
         p = self._parameters
         frames = p.frames_per_call
@@ -149,7 +150,7 @@ class Spectral(Workload[SpectralParameters]):
             bytes=come + go,
             items=frames,
             item_unit="frame",
-            bytes_h2d=come if on_device else 0,
+            bytes_h2d=min(come, self._span * size // frames) if on_device else 0,
             bytes_d2h=go if on_device else 0,
             launches=1 if on_device else 0,
         )

@@ -126,9 +126,7 @@ class _Slot:
         source = shared.driver.pinned(piece.input_bytes)
         target = shared.driver.pinned(piece.output_bytes)
         steps, done = RECIPES[recipe].steps(shared, piece, source, target)
-        self._played = shared.driver.ready(
-            steps, recorded=RECIPES[recipe].recorded, queue=number
-        )
+        self._played = shared.driver.ready(steps, recorded=RECIPES[recipe].recorded, queue=number)
         self._source = _as(source, np.dtype(np.float32)).reshape(piece.channels, piece.span)
         if piece.hop >= piece.nfft:  # frame by frame, as they will be given
             apart = self._source.reshape(piece.channels, piece.frames, piece.nfft)
