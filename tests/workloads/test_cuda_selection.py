@@ -77,11 +77,22 @@ def test_what_does_not_go_together_is_refused(fields: dict[str, Any], what: str)
         SpectralParameters(**fields)
 
 
+class NVRTCError(Exception):
+    """As cuda-core names it."""
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "sentence", "remedy"),
     [
         (RuntimeError("CUDA_ERROR_OUT_OF_MEMORY"), UserError, "memory is full", "lower batch"),
         (RuntimeError("CUDA_ERROR_NO_DEVICE"), SkippedError, "no CUDA device is visible", "cpu"),
+        (RuntimeError("Failed to dlopen libcuda.so.1"), SkippedError, "no NVIDIA driver", "cpu"),
+        (
+            NVRTCError("5: INVALID_OPTION"),
+            UserError,
+            "does not take the kernel",
+            "nvidia-cuda-nvrtc",
+        ),
         (RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS"), UserError, "failed while x", "nvidia-smi"),
     ],
 )

@@ -136,6 +136,19 @@ def test_without_nvml_there_is_nothing_to_watch(monkeypatch: pytest.MonkeyPatch)
         pass
 
 
+def test_a_device_that_nvml_hides_costs_no_measurement(
+    gpu: Gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some containers show a device to CUDA alone."""
+
+    def hidden(*_: object) -> None:
+        raise NVMLError("Not Found")
+
+    monkeypatch.setattr(gpu, "nvmlDeviceGetHandleByIndex", hidden, raising=False)
+    monkeypatch.setattr(gpu, "nvmlSystemGetDriverVersion", hidden, raising=False)
+    assert (monitor(), driver_version()) == (None, None)
+
+
 def test_clocks_are_given_back_however_it_ends(gpu: Gpu) -> None:
     """After an error, after SIGTERM, and where nobody asked nothing is touched."""
     with pytest.raises(ZeroDivisionError), locked_clocks(1500):
@@ -165,16 +178,16 @@ def test_clocks_are_given_back_off_the_main_thread_too(gpu: Gpu) -> None:
 
 
 def test_lanes_of_one_session_are_not_foreign(gpu: Gpu) -> None:
-    """Processes of the same parent take turns by agreement."""
+    """Processes of the same parent take turns by agreement; the parent only tells them to."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as sibling:
         code = (
             "import os, sys\nfrom flyback.workloads.nvml import _is_ours\n"
             "print([_is_ours(int(pid)) for pid in sys.argv[1:]], _is_ours(os.getpid()))"
         )
-        words = [sys.executable, "-c", code, str(sibling.pid), "1"]
+        words = [sys.executable, "-c", code, str(sibling.pid), str(os.getpid()), "1"]
         found = subprocess.run(words, check=True, capture_output=True, text=True)
         sibling.communicate(b"\n")
-    assert found.stdout.strip() == "[True, False] True"
+    assert found.stdout.strip() == "[True, True, False] True"
     assert gpu.locked == []
 
 
