@@ -1,6 +1,7 @@
 """Writes the generated sections of RESULTS.md from the records beside it, ratios first.
 
-A record is a line of `records/<benchmark>.jsonl`, as `make bench` appends it. A section stands
+A record is a line of `records/<benchmark>.jsonl`, as `make bench` appends it; what was measured on a
+GPU is in `records/devices/`, a file for each. A section stands
 between `<!-- generated: <benchmark> -->` and `<!-- end -->`; what stands elsewhere is left alone.
 """
 
@@ -42,6 +43,77 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "n": "side of the matrices",
     },
 }
+
+
+SHOWN = ("wait", "mode", "nfft", "channels", "operation", "mib", "n", "size", "batch", "width")
+NO_DEVICE = """No device has been measured: `records/devices/` is empty, and every figure on this page is of
+processors. `make bench ONLY=gpu` measures one, in one go of under nine minutes, and keeps its records
+there.
+"""
+
+
+def devices(folder: Path) -> str:
+    """A table for each device that has records, and from where on it is ahead of its host."""
+    lines: list[str] = []
+    for path in sorted(folder.glob("*.jsonl")):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        known = [row for row in rows if on_device(row)]
+        if not known:
+            continue
+        lines += [f"### {known[0]['device']['name']}", ""]
+        lines += ["| workload | by | | type | p50, µs | p99, µs | of the limit |"]
+        lines += ["|---|---|---|---|---|---|---|", *map(line_of, rows), ""]
+        lines += [*ahead(rows), conditions_of(known[-1]), ""]
+    return "\n".join(lines) if lines else NO_DEVICE
+
+
+def on_device(row: Mapping[str, Any]) -> bool:
+    """Whether a GPU computed it; a cell that failed early has no device."""
+    return (row.get("device") or {}).get("kind") == "cuda"
+
+
+def line_of(row: Mapping[str, Any]) -> str:
+    """A cell: its figures, or why it has none."""
+    params, backend = row["params"], row.get("backend") or {}
+    what = " ".join(f"{name}={params[name]}" for name in SHOWN if params.get(name) is not None)
+    where = "" if on_device(row) else " (host)"
+    start = f"| {row['workload']['name']} | {backend.get('name', '')}{where} | {what} |"
+    latency = row.get("latency_ns")
+    if not latency:
+        return f"{start} {row.get('dtype') or ''} | {row['status']}: {row['reason']} | | |"
+    p50, p99 = (latency.get(share) for share in ("p50", "p99"))
+    limit = (row.get("roofline") or {}).get("efficiency")
+    figures = [f"{value / 1000:.1f}" if value else "" for value in (p50, p99)]
+    return f"{start} {row['dtype']} | {' | '.join(figures)} | {'' if limit is None else f'{limit:.2f}'} |"
+
+
+def ahead(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each length of frame, from how many channels on batches are quicker on the device."""
+    times: dict[int, dict[int, dict[bool, float]]] = {}
+    for row in rows:
+        params, latency = row["params"], row.get("latency_ns")
+        if latency and params.get("mode") == "batch" and "nfft" in params:
+            sides = times.setdefault(params["nfft"], {}).setdefault(params["channels"], {})
+            sides[on_device(row)] = latency["p50"]
+    lines = []
+    for nfft, channels in sorted(times.items()):
+        both = {count: sides for count, sides in channels.items() if len(sides) == 2}  # noqa: PLR2004  # device and host
+        behind = [count for count, sides in both.items() if sides[True] >= sides[False]]
+        won = [count for count in sorted(both) if count > max(behind, default=0)]
+        if both:
+            which = f"from {won[0]} channels on" if won else f"up to {max(both)} channels nowhere"
+            lines.append(f"Batches of {nfft} samples: the device is ahead {which}.")
+    return [*lines, ""] if lines else []
+
+
+def conditions_of(row: Mapping[str, Any]) -> str:
+    """When, with what, of which commit."""
+    env = row["env"]
+    versions = ", ".join(f"{name} {each}" for name, each in env["packages"].items() if each)
+    return (
+        f"{row['ts_utc'][:10]}; host {env['cores']} x {env['cpu']}; Python {env['python']}, "
+        f"{versions}; commit {(env.get('git_sha') or 'unknown')[:9]}."
+    )
 
 
 def render(name: str, records: Sequence[Mapping[str, Any]]) -> str:
@@ -101,6 +173,8 @@ def updated(text: str, folder: Path) -> str:
     """The document with its sections written anew."""
 
     def section(found: re.Match[str]) -> str:
+        if found[2] == "devices":
+            return found[1] + devices(folder / "devices") + found[3]
         path = folder / f"{found[2]}.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         return found[1] + render(found[2], [json.loads(line) for line in lines]) + found[3]

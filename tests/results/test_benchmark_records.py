@@ -50,6 +50,48 @@ def test_only_marked_sections_are_written(tmp_path: Path) -> None:
     assert generator().updated(found, tmp_path) == found
 
 
+def test_a_devices_records_are_shown(tmp_path: Path) -> None:
+    """Every cell, the failed ones too, and from how many channels on the device is ahead."""
+
+    def row(kind: str, name: str, p50: int, **params: Any) -> dict[str, Any]:
+        env = record("1")["env"]
+        return {
+            "status": "ok",
+            "workload": {"name": "spectral"},
+            "params": params,
+            "backend": {"name": name},
+            "device": {"kind": kind, "name": "T4"},
+            "dtype": "float32",
+            "latency_ns": {"p50": p50, "p99": 2 * p50},
+            "roofline": {"efficiency": 0.456},
+            "env": env,
+            "ts_utc": "2026-11-22T01:02:03",
+        }
+
+    batch = {"mode": "batch", "nfft": 4096}
+    rows = [
+        row("cuda", "fused", 21_500, mode="streaming", nfft=4096, channels=2),
+        *(row("cuda", "fused", 100_000 + n, **batch, channels=n) for n in (1, 16, 128)),
+        *(row("cpu", "mkl", 50_000 * n, **batch, channels=n) for n in (1, 16, 128)),
+        {
+            "status": "error",
+            "reason": "torch is not installed",
+            "workload": {"name": "matmul"},
+            "params": {"n": 8},
+        },
+    ]
+    (tmp_path / "devices").mkdir()
+    lines = "".join(json.dumps(each) + "\n" for each in rows)
+    (tmp_path / "devices" / "t4.jsonl").write_text(lines)
+    text = generator().updated("<!-- generated: devices -->\n<!-- end -->\n", tmp_path)
+    assert "### T4\n" in text
+    assert "| fused | mode=streaming nfft=4096 channels=2 | float32 | 21.5 | 43.0 | 0.46 |" in text
+    assert "| mkl (host) | mode=batch nfft=4096 channels=1 |" in text
+    assert "| matmul |  | n=8 |  | error: torch is not installed | | |" in text
+    assert "Batches of 4096 samples: the device is ahead from 16 channels on." in text
+    assert generator().devices(tmp_path / "nothing") == generator().NO_DEVICE
+
+
 def test_the_document_is_that_of_the_records() -> None:
     """Nobody edited a figure by hand."""
     text = (BENCHMARKS / "RESULTS.md").read_text()

@@ -91,7 +91,7 @@ class Cell:
     @property
     def on_device(self) -> bool:
         """Whether something beside the host's processor computes."""
-        return (self.prepared.device or {}).get("kind", "cpu") != "cpu"
+        return self.prepared.device is not None and self.prepared.device["kind"] != "cpu"
 
     def _first_call(self, began: int, set_up: int) -> dict[str, float]:
         """What a short run on a fresh machine pays: imports, set-up and the first result."""

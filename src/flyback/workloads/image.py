@@ -18,6 +18,9 @@ __all__ = ["Image", "gaussian"]
 
 _CHANNELS = 3
 _STACK = (3, 16, 32)
+_WINOGRAD_FLOOR_DB = 100.0
+"""cuDNN may convolve 3 x 3 in Winograd's way, which costs float32 a digit (A. Lavin & S. Gray, "Fast
+Algorithms for Convolutional Neural Networks", 2016); tf32, which is not asked for, ends below 75."""
 
 
 class Image(Plugin):
@@ -106,6 +109,8 @@ class Image(Plugin):
         self.images = raw.astype(np.float32) / np.float32(255)
         self.kernel = gaussian(p.k, p.sigma)
         self._weights = [0.2 * device.normal(b, a, 3, 3) for a, b in itertools.pairwise(_STACK)]
+        if p.operation == "conv" and device.kind == "cuda":
+            self.snr_floor_db = _WINOGRAD_FLOOR_DB
         self._call = getattr(self, f"_{p.operation}_{self.backend}")()
 
     def run(self) -> Any:

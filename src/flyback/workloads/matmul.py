@@ -26,7 +26,7 @@ class Matmul(Plugin):
     no memory limits it, only the multipliers do, and only where both factors come in blocks that
     fit the caches. Small sides measure the start of a kernel instead. Narrow types double the rate
     at each halving and pay in accuracy, so a figure without its SNR says nothing: float32 reaches
-    129 dB, tf32 about 70, bfloat16 50.
+    129 dB, tf32 60 to 70 (devices cut digits off rather than round), bfloat16 50.
     """
 
     name = "matmul"
@@ -82,7 +82,7 @@ class Matmul(Plugin):
 
     def setup(self, p: Any, device: Device) -> None:
         self.backend, self.dtype, self._device = p.computes_with, p.dtype, device
-        self.snr_floor_db = {"float64": 250.0, "float32": 110.0, "tf32": 60.0}.get(p.dtype, 40.0)
+        self.snr_floor_db = {"float64": 250.0, "float32": 110.0, "tf32": 55.0}.get(p.dtype, 40.0)
         wide = "float64" if p.dtype == "float64" else "float32"
         self._a, self._b = (device.normal(p.n, p.n, dtype=wide) for _ in range(2))
         self._n, self._fresh = p.n, p.timed == "factors-too"

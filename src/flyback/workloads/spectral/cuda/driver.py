@@ -25,6 +25,7 @@ __all__ = ["CudaDriver", "explained"]
 Array = npt.NDArray[Any]
 
 _R2C = 0x2A  # cufft.h: CUFFT_R2C
+_FFT_ALLOC_FAILED = 2  # as above: CUFFT_ALLOC_FAILED
 _SHARED_UNASKED = 48 * 1024  # CUDA C++ Programming Guide: more must be asked for by each kernel
 
 
@@ -360,4 +361,5 @@ class _Plan:
 
 def _fft_done(status: int) -> None:
     if status:
-        raise RuntimeError(f"cuFFT error {status}")
+        full = " (OUT_OF_MEMORY)" if status == _FFT_ALLOC_FAILED else ""
+        raise RuntimeError(f"cuFFT error {status}{full}")

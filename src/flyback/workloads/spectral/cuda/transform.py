@@ -132,7 +132,8 @@ class _Slot:
         target = shared.driver.pinned(piece.output_bytes)
         steps, done = RECIPES[recipe].steps(shared, piece, source, target)
         self._played = shared.driver.ready(steps, recorded=RECIPES[recipe].recorded, queue=number)
-        self._source = _as(source, np.dtype(np.float32)).reshape(piece.channels, piece.span)
+        self._source: Array = _as(source, np.dtype(np.float32))
+        self._source = self._source.reshape(piece.channels, piece.span)
         if piece.hop >= piece.nfft:  # frame by frame, as they will be given
             apart = self._source.reshape(piece.channels, piece.frames, piece.nfft)
             self._source = apart.transpose(1, 0, 2)
