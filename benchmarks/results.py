@@ -1,7 +1,7 @@
 """Writes the generated sections of RESULTS.md from the records beside it, ratios first.
 
-A record is a line of `records/<benchmark>.jsonl`, as `make bench` appends it; what was measured on a
-GPU is in `records/devices/`, a file for each. A section stands
+A record is a line of `records/<benchmark>.jsonl`, as `make bench` appends it; what was measured on
+a GPU is in `records/devices/`, a file for each. A section stands
 between `<!-- generated: <benchmark> -->` and `<!-- end -->`; what stands elsewhere is left alone.
 """
 
@@ -46,9 +46,10 @@ WORDS: Mapping[str, Mapping[str, str]] = {
 
 
 SHOWN = ("wait", "mode", "nfft", "channels", "operation", "mib", "n", "size", "batch", "width")
-NO_DEVICE = """No device has been measured: `records/devices/` is empty, and every figure on this page is of
-processors. `make bench ONLY=gpu` measures one, in one go of under nine minutes, and keeps its records
-there.
+NO_DEVICE = """\
+No device has been measured: `records/devices/` is empty, and every figure on this page is of
+processors. `make bench ONLY=gpu` measures one, in one go of under nine minutes, and keeps its
+records there.
 """
 
 
@@ -76,7 +77,7 @@ def line_of(row: Mapping[str, Any]) -> str:
     """A cell: its figures, or why it has none."""
     params, backend = row["params"], row.get("backend") or {}
     what = " ".join(f"{name}={params[name]}" for name in SHOWN if params.get(name) is not None)
-    where = "" if on_device(row) else " (host)"
+    where = " (host)" if row.get("device") and not on_device(row) else ""
     start = f"| {row['workload']['name']} | {backend.get('name', '')}{where} | {what} |"
     latency = row.get("latency_ns")
     if not latency:
@@ -84,7 +85,8 @@ def line_of(row: Mapping[str, Any]) -> str:
     p50, p99 = (latency.get(share) for share in ("p50", "p99"))
     limit = (row.get("roofline") or {}).get("efficiency")
     figures = [f"{value / 1000:.1f}" if value else "" for value in (p50, p99)]
-    return f"{start} {row['dtype']} | {' | '.join(figures)} | {'' if limit is None else f'{limit:.2f}'} |"
+    figures.append("" if limit is None else f"{limit:.2f}")
+    return f"{start} {row['dtype']} | {' | '.join(figures)} |"
 
 
 def ahead(rows: Sequence[Mapping[str, Any]]) -> list[str]:
