@@ -313,7 +313,7 @@ class Library:
     def __init__(self) -> None:
         self.calls: list[Any] = []
 
-    def cufftPlan1d(self, handle: Any, nfft: int, kind: int, rows: int) -> int:  # noqa: N802
+    def cufftPlan1d(self, handle: Any, nfft: int, kind: int, rows: int) -> int:  # noqa: N802  # NVIDIA's names
         handle._obj.value = 3
         self.calls.append(("plan", nfft, kind, rows))
         self.shape = (rows, nfft)
@@ -323,7 +323,7 @@ class Library:
         self.calls.append(("stream", handle.value, stream.value))
         return 0
 
-    def cufftExecR2C(self, handle: Any, source: Any, target: Any) -> int:  # noqa: N802
+    def cufftExecR2C(self, handle: Any, source: Any, target: Any) -> int:  # noqa: N802  # NVIDIA's names
         assert handle.value == 3
         memory = (ctypes.c_float * (self.shape[0] * self.shape[1])).from_address(source.value)
         spectra = np.fft.rfft(np.frombuffer(memory, np.float32).reshape(self.shape))
@@ -331,7 +331,7 @@ class Library:
         ctypes.memmove(target.value, found.ctypes.data, found.nbytes)
         return 0
 
-    def cufftDestroy(self, handle: Any) -> int:  # noqa: N802
+    def cufftDestroy(self, handle: Any) -> int:  # noqa: N802  # NVIDIA's names
         self.calls.append(("destroy", handle.value))
         return 0
 
