@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ __all__ = ["command"]
     "--out",
     type=click.Path(path_type=Path),
     default=Path("crossover"),
+    show_default=True,
     help="Folder of the results.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -50,6 +52,7 @@ def command(  # click hands over each flag by name
     along: tuple[str, ...],
     usd_per_hour: tuple[float, float] | None,
     restarts: int,
+    lock_clocks: int | None,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -68,6 +71,7 @@ def command(  # click hands over each flag by name
         restarts=restarts,
         between=sides,
     )
+    benchmark = dataclasses.replace(benchmark, clock_mhz=lock_clocks)
     found, answers = api.crossover(benchmark, sides, out, along, report=announce)
     if as_json:
         document({"between": encode(sides), "pairs": encode(found), "crossovers": encode(answers)})

@@ -24,7 +24,7 @@ from flyback.stats.holm import adjusted
 from flyback.stats.quantiles import CONFIDENCE, summarize
 from flyback.stats.verdict import LEAST_EFFECT, Ratio, paired, unpaired
 
-__all__ = ["Measured", "compare", "key_of", "open_results", "ratio_of", "unlike"]
+__all__ = ["Measured", "compare", "compare_pairs", "key_of", "open_results", "ratio_of", "unlike"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,35 @@ def compare(
         least_effect=least_effect,
         confidence=CONFIDENCE,
         across=allowed,
+        cells=tuple(_corrected(rows)),
+    )
+
+
+def compare_pairs(a: Measured, b: Measured, *, least_effect: float = LEAST_EFFECT) -> Comparison:
+    """Compare rows in their order: pairs of one session, which differ on purpose.
+
+    Args:
+        a: Baselines.
+        b: As many rows, each measured in turns with its baseline.
+        least_effect: Smaller changes are none.
+
+    Raises:
+        UserError: samples are missing or damaged.
+    """
+    rows = []
+    for one, other in zip(a.results, b.results, strict=True):
+        cell, ratio = _compared((a, one), (b, other), least_effect)
+        versions = [row.workload.get("version") for row in (one, other)]
+        if ratio is not None and versions[0] != versions[1]:
+            why = f"versions {versions[0]} and {versions[1]} of the workload do other things"
+            none = CellComparison(workload=cell.workload, verdict="incomparable", reason=why)
+            cell, ratio = none, None
+        rows.append((dataclasses.replace(cell, params=other.params), ratio))
+    return Comparison(
+        a=str(a.path),
+        b=str(b.path),
+        least_effect=least_effect,
+        confidence=CONFIDENCE,
         cells=tuple(_corrected(rows)),
     )
 

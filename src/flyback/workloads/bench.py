@@ -32,8 +32,9 @@ from flyback.workloads.session import (
 )
 from flyback.workloads.stopping import Stop
 
-__all__ = ["Benchmark", "bench", "predicted", "prepare", "row_of"]
+__all__ = ["BASELINES", "Benchmark", "bench", "predicted", "prepare", "row_of", "set_against"]
 
+BASELINES = "against"  # folder of their rows
 _TURNS = 4  # that a prediction takes
 
 
@@ -46,12 +47,14 @@ class Benchmark:
         schedule: How long.
         together: Cells of a group. Of more, a round would outlast the machine's mood.
         clock_mhz: The GPU's clock is held there meanwhile; None leaves it alone.
+        against: Whether cells come in twos, each after its baseline.
     """
 
     cells: tuple[CellSpec, ...]
     schedule: Schedule
     together: int = 5
     clock_mhz: int | None = None
+    against: bool = False
 
 
 def prepare(
@@ -79,8 +82,37 @@ def prepare(
     return Benchmark(cells=tuple(cells), schedule=schedule)
 
 
+def set_against(
+    benchmark: Benchmark,
+    parameters: Mapping[str, Any],
+    env: Mapping[str, str],
+    schedule: Schedule,
+) -> Benchmark:
+    """Every cell beside a baseline, which differs from it in what is given here.
+
+    Args:
+        benchmark: From `prepare`.
+        parameters: Of the baselines, where they differ.
+        env: Variables of the baselines' processes, where they differ.
+        schedule: Of each pair.
+
+    Raises:
+        ParameterError: a parameter is unknown or wrong.
+    """
+    cells: list[CellSpec] = []
+    for cell in benchmark.cells:
+        changed = {**cell.parameters, **parameters}
+        resolved = registry.check_parameters(cell.workload, changed)
+        cells += [dataclasses.replace(cell, parameters=resolved, env={**cell.env, **env}), cell]
+    return dataclasses.replace(
+        benchmark, cells=tuple(cells), schedule=schedule, together=2, against=True
+    )
+
+
 def predicted(benchmark: Benchmark) -> float:
     """Processor time that it will take, minutes: each cell is started once and asked.
+
+    Where comparisons go on until they are decided, that of the fewest restarts.
 
     What a process costs until it is warm is what this one cost, and so with one more place in
     memory and one more turn.
@@ -130,7 +162,7 @@ def bench(
 
     Args:
         benchmark: From `prepare`.
-        folder: Of the results; what is there stays.
+        folder: Of the results; what is there stays. Rows of baselines go to its folder `against`.
         stop: Asked between rounds whether to end early.
         report: Told what happens.
 
@@ -138,17 +170,20 @@ def bench(
         MissingExtraError: clocks are to be locked, and nvidia-ml-py is not installed.
         RefusedError: the driver does not lock them.
     """
-    session = uuid.uuid4().hex
     rows: list[Result] = []
     with locked_clocks(benchmark.clock_mhz):
         for group in _grouped(benchmark):
             cells = Session((*group, CONTROL), benchmark.schedule, stop, report).run()
             *own, control = cells
+            session = uuid.uuid4().hex
             for cell in own:
-                row = row_of(cell, control, session, folder / "samples")
+                is_baseline = benchmark.against and cell is own[0]
+                place = folder / BASELINES if is_baseline else folder
+                row = row_of(cell, control, session, place / "samples")
                 method = {**row.method, "clock_mhz": benchmark.clock_mhz}
-                row = dataclasses.replace(row, cell=len(rows), method=method)
-                append_line(folder / "results.jsonl", row)
+                number = len(rows) // 2 if benchmark.against else len(rows)
+                row = dataclasses.replace(row, cell=number, method=method)
+                append_line(place / "results.jsonl", row)
                 rows.append(row)
     return rows
 

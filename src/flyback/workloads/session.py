@@ -117,7 +117,7 @@ class Session:
     """Measures cells in turns.
 
     Args:
-        cells: The first is the baseline of comparisons.
+        cells: The first is the baseline of comparisons, in which `CONTROL` takes no part.
         schedule: How long.
         stop: Asked before each round whether to end early.
         report: Told what happens.
@@ -169,7 +169,7 @@ class Session:
         return all(
             ratio_between(first, other, self._schedule.least_effect).verdict != "undecided"
             for other in others
-            if first.status == other.status == "ok"
+            if other.spec is not CONTROL and first.status == other.status == "ok"
         )
 
     def _restart(self, restart: int) -> None:
