@@ -166,6 +166,18 @@ def test_samples_are_read_without_numpy(tmp_path: Path) -> None:
     assert list(read_samples(tmp_path / "x.npz")["latency_ns"]) == values.tolist()
 
 
+def test_a_cell_that_failed_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was measured before and is wrong now is no success, though nothing is slower."""
+    a, b = write(tmp_path / "a", cells=2), write(tmp_path / "b", cells=2)
+    change(b, status="invalid", reason="the gate failed", latency_ns=None, samples=None)
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", str(a), str(b)])
+    out, err = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "incomparable" in out
+    assert "1 of 2 cells can't be compared\n  → B is invalid: the gate failed" in err
+
+
 def test_a_regression_ends_with_5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`flyback compare`: table, verdict, exit code for CI; 0 where nothing is slower."""
     a, b = write(tmp_path / "a", cells=2), write(tmp_path / "b", factor=1.1, seed=2, cells=2)

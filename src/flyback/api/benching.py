@@ -134,9 +134,19 @@ def bench(
         benchmark: From `prepare_bench`.
         folder: Where results go.
         report: Told what happens.
+
+    Raises:
+        UserError: the folder is none.
+        OSError: it can't be made.
     """
     from flyback.workloads.bench import bench as measure
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # before minutes are spent
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(
+            "this is no folder", where=str(folder), remedy="name another for the results"
+        ) from error
     return measure(benchmark, folder, report=report)
 
 

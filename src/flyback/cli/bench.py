@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from flyback import api
 from flyback.cli.options import least_effect_flag, preset_of, workload_flags
 from flyback.cli.outcome import refuse_failed, refuse_slower
+from flyback.cli.patience import measuring
 from flyback.cli.screen import announce, document, show
 from flyback.spec.codec import dumps, encode
 
@@ -108,7 +109,8 @@ def _refuse_idle(*names: str) -> None:
 def _measure(benchmark: Benchmark, out: Path, *, as_json: bool) -> None:
     from flyback.results.table import results_view
 
-    rows = api.bench(benchmark, out, report=announce)
+    with measuring(out):
+        rows = api.bench(benchmark, out, report=announce)
     if as_json:
         document(encode(rows))
     else:
@@ -120,7 +122,8 @@ def _measure(benchmark: Benchmark, out: Path, *, as_json: bool) -> None:
 def _compare(benchmark: Benchmark, against: tuple[str, ...], out: Path, *, as_json: bool) -> None:
     from flyback.results.comparison_view import comparison_view
 
-    found = api.bench_against(benchmark, out, report=announce)
+    with measuring(out):
+        found = api.bench_against(benchmark, out, report=announce)
     baseline = " ".join(against)
     if as_json:
         document(encode(found))

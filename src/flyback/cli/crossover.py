@@ -10,6 +10,7 @@ import click
 
 from flyback import api
 from flyback.cli.options import preset_of, workload_flags
+from flyback.cli.patience import measuring
 from flyback.cli.screen import announce, document, show
 from flyback.errors import JobFailedError, UserError
 from flyback.spec.codec import encode
@@ -72,7 +73,8 @@ def command(  # click hands over each flag by name
         between=sides,
     )
     benchmark = dataclasses.replace(benchmark, clock_mhz=lock_clocks)
-    found, answers = api.crossover(benchmark, sides, out, along, report=announce)
+    with measuring(out):
+        found, answers = api.crossover(benchmark, sides, out, along, report=announce)
     if as_json:
         document({"between": encode(sides), "pairs": encode(found), "crossovers": encode(answers)})
     else:

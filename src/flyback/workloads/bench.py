@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from flyback.spec.jsonlines import append_line
-from flyback.spec.result import Result
+from flyback.spec.result import Result, Status
 from flyback.stats.quantiles import summarize
 from flyback.workloads import registry
 from flyback.workloads.lanes import Lane, LaneError
 from flyback.workloads.nvml import locked_clocks
+from flyback.workloads.roofline import suspicion
 from flyback.workloads.session import (
     CONTROL,
     CellSpec,
@@ -134,7 +135,7 @@ def _predicted_s(spec: CellSpec, schedule: Schedule) -> float:
             lane.renew(0)
         renewed = lane.used_ns()
         for _ in range(_TURNS):
-            lane.turn(*turn_of(lane.typical_ns, schedule.turn_ns))
+            lane.turn(*turn_of(lane.typical_ns, schedule.turn_ns, paced=lane.paced))
         ended = lane.used_ns()
         turns = 2 * schedule.layouts * schedule.rounds
         more = (schedule.layouts - 2) * (renewed - began) / 1e9 if lane.is_quick else 0.0
@@ -211,12 +212,20 @@ def row_of(cell: Measured, control: Measured, session: str, samples: Path) -> Re
     latencies = cell.samples
     figures = summarize(latencies)
     colds = [each.cold_first_s for each in cell.results if each.cold_first_s is not None]
-    per_second = len(latencies) * 1e9 / max(sum(latencies), 1)
+    status, reason, limit = _limit(last, figures["p50"])
     work = last.work or {}
+    wall_ns = sum(each.method["wall_ns"] for each in cell.results)
+    calls = sum((each.latency_ns or {})["n"] * each.method["inner"] for each in cell.results)
+    per_second = calls * 1e9 / max(wall_ns, 1)
     return dataclasses.replace(
         last,
+        status=status,
+        reason=reason,
         latency_ns=figures,
+        roofline=limit,
         cold_first_s=sorted(colds)[len(colds) // 2] if colds else None,
+        stream=_stream(cell, figures, wall_ns),
+        health=max((each.health for each in cell.results), key=_disturbed),
         rate={
             "items_s": per_second * work.get("items", 0),
             "flop_s": per_second * work.get("flops", 0),
@@ -226,11 +235,41 @@ def row_of(cell: Measured, control: Measured, session: str, samples: Path) -> Re
         method={
             **last.method,
             "session": session,
-            "schedule": "closed loop, in turns with the other cells of the session",
+            "schedule": f"{last.method['schedule']}; in turns with the other cells of the session",
+            "wall_ns": wall_ns,
+            "cpu_ns": sum(each.method["cpu_ns"] for each in cell.results),
             "restarts": len(cell.layouts),
             "layouts": [len(each) for each in cell.layouts.values()],
         },
     )
+
+
+def _limit(last: Result, p50_ns: Any) -> tuple[Status, str, Mapping[str, Any] | None]:
+    """Status, reason and `roofline` of the median of all restarts; `last` has one's own."""
+    if last.roofline is None or not p50_ns:
+        return last.status, last.reason, last.roofline
+    efficiency = last.roofline["bound_ns"] / p50_ns
+    limit = {**last.roofline, "efficiency": round(efficiency, 4)}
+    reason = suspicion(efficiency)
+    return "suspect" if reason else "ok", reason, limit
+
+
+def _stream(cell: Measured, figures: Mapping[str, Any], wall_ns: int) -> dict[str, Any] | None:
+    """Margins, misses and backlog of all restarts together."""
+    from flyback.workloads.record import streamed
+
+    last = cell.results[-1]
+    if last.stream is None:
+        return None
+    backlog = max((each.stream or {}).get("backlog_max", 0) for each in cell.results)
+    items = (last.work or {})["items"]
+    return streamed({**last.stream, "backlog_max": backlog}, items, cell.samples, figures, wall_ns)
+
+
+def _disturbed(health: Mapping[str, Any]) -> int:
+    """How much a restart was disturbed; the row shows the worst."""
+    order = ("clean", "unknown", "contended", "throttled")
+    return order.index(health["verdict"]) if health.get("verdict") in order else 0
 
 
 def _grouped(benchmark: Benchmark) -> Iterator[Sequence[CellSpec]]:
