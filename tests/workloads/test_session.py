@@ -64,6 +64,8 @@ def test_a_folder_is_written_and_a_failed_cell_has_its_row(tmp_path: Path) -> No
     assert rows[1].reason.startswith("the correctness gate failed")
     assert rows[0].method["restarts"] == 1
     assert rows[0].method["layouts"] == [2]
+    assert rows[0].method["control"]["n"] > 0  # what a history is measured in
+    assert rows[0].method["control"]["p50_ns"] > 0
     found = compare(open_results(tmp_path), open_results(tmp_path))
     assert [cell.verdict for cell in found.cells] == ["undecided", "incomparable", "incomparable"]
     assert found.cells[0].ratio == 1
@@ -177,7 +179,7 @@ def test_the_row_of_all_restarts_has_their_own_limit(tmp_path: Path) -> None:
     bound, p50 = row.roofline["bound_ns"], row.latency_ns["p50"]
     assert row.roofline["efficiency"] == pytest.approx(bound / p50, abs=1e-4)
     spec = CellSpec(workload="matmul")
-    layouts = {0: [[round(bound / 2)] * 8], 1: [[round(bound / 2)] * 8]}
+    layouts = {restart: [[round(bound / 2)] * 40] for restart in range(2)}
     contended = dataclasses.replace(row, health={"verdict": "contended"})
     quick = Measured(spec=spec, layouts=layouts, results=[contended, row])
     found = row_of(quick, quick, "s", tmp_path)

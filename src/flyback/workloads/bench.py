@@ -18,8 +18,10 @@ from typing import Any
 
 from flyback.spec.jsonlines import append_line
 from flyback.spec.result import Result, Status
+from flyback.stats.bootstrap import median
 from flyback.stats.quantiles import summarize
 from flyback.workloads import registry
+from flyback.workloads.control import CONTROL_VERSION
 from flyback.workloads.lanes import Lane, LaneError
 from flyback.workloads.nvml import locked_clocks
 from flyback.workloads.roofline import suspicion
@@ -174,6 +176,9 @@ def bench(
     rows: list[Result] = []
     with locked_clocks(benchmark.clock_mhz):
         for group in _grouped(benchmark):
+            if len(group) < len(benchmark.cells):
+                labels = dict.fromkeys(spec.label for spec in group)
+                report(f"{len(rows)} of {len(benchmark.cells)} rows; now {', '.join(labels)}")
             cells = Session((*group, CONTROL), benchmark.schedule, stop, report).run()
             *own, control = cells
             session = uuid.uuid4().hex
@@ -237,6 +242,7 @@ def row_of(cell: Measured, control: Measured, session: str, samples: Path) -> Re
             "session": session,
             "schedule": f"{last.method['schedule']}; in turns with the other cells of the session",
             "wall_ns": wall_ns,
+            "control": _control(control),
             "cpu_ns": sum(each.method["cpu_ns"] for each in cell.results),
             "restarts": len(cell.layouts),
             "layouts": [len(each) for each in cell.layouts.values()],
@@ -247,7 +253,7 @@ def row_of(cell: Measured, control: Measured, session: str, samples: Path) -> Re
 def _limit(last: Result, p50_ns: Any) -> tuple[Status, str, Mapping[str, Any] | None]:
     """Status, reason and `roofline` of the median of all restarts; `last` has one's own."""
     if last.roofline is None or not p50_ns:
-        return last.status, last.reason, last.roofline
+        return "ok", "", None
     efficiency = last.roofline["bound_ns"] / p50_ns
     limit = {**last.roofline, "efficiency": round(efficiency, 4)}
     reason = suspicion(efficiency)
@@ -264,6 +270,14 @@ def _stream(cell: Measured, figures: Mapping[str, Any], wall_ns: int) -> dict[st
     backlog = max((each.stream or {}).get("backlog_max", 0) for each in cell.results)
     items = (last.work or {})["items"]
     return streamed({**last.stream, "backlog_max": backlog}, items, cell.samples, figures, wall_ns)
+
+
+def _control(control: Measured) -> dict[str, Any] | None:
+    """What the calibration cell took: the unit of a history."""
+    found = control.samples
+    if not found:
+        return None
+    return {"version": CONTROL_VERSION, "n": len(found), "p50_ns": round(median(found))}
 
 
 def _disturbed(health: Mapping[str, Any]) -> int:
