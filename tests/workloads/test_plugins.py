@@ -83,6 +83,7 @@ def test_the_contract_is_kept(kind: type[Plugin], values: dict[str, Any]) -> Non
     [
         ("matmul", {"n": 64, "backend": "torch"}),
         ("matmul", {"n": 64, "dtype": "bfloat16"}),
+        ("matmul", {"n": 64, "dtype": "float64", "backend": "torch"}),
         ("image", {"size": 64, "operation": "conv"}),
         ("image", {"size": 64, "backend": "torch"}),
         ("image", {"size": 64, "backend": "dense"}),

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from flyback.errors import UserError
@@ -24,7 +25,16 @@ from flyback.stats.holm import adjusted
 from flyback.stats.quantiles import CONFIDENCE, summarize
 from flyback.stats.verdict import LEAST_EFFECT, Ratio, paired, unpaired
 
-__all__ = ["Measured", "compare", "compare_pairs", "key_of", "open_results", "ratio_of", "unlike"]
+__all__ = [
+    "Measured",
+    "compare",
+    "compare_pairs",
+    "key_of",
+    "mean_ratio_of",
+    "open_results",
+    "ratio_of",
+    "unlike",
+]
 
 
 @dataclass(frozen=True)
@@ -294,15 +304,22 @@ def ratio_of(
     return unpaired(a["latency_ns"], b["latency_ns"], None, least_effect), "direct"
 
 
+def mean_ratio_of(a: Mapping[str, Sequence[int]], b: Mapping[str, Sequence[int]]) -> Ratio:
+    """How long B takes on average in units of A, tails and all; of one session."""
+    return paired(_pairs(a, b, fmean))
+
+
 def _pairs(
-    a: Mapping[str, Sequence[int]], b: Mapping[str, Sequence[int]]
+    a: Mapping[str, Sequence[int]],
+    b: Mapping[str, Sequence[int]],
+    level: Callable[[Sequence[int]], float] = median,
 ) -> dict[int, list[tuple[float, float]]]:
-    """Medians of every layout that both have, by process restart."""
+    """Levels of every layout that both have, by process restart."""
     one, other = _by_layout(a), _by_layout(b)
     pairs: dict[int, list[tuple[float, float]]] = {}
     for place in one:
         if place in other:
-            pairs.setdefault(place[0], []).append((median(one[place]), median(other[place])))
+            pairs.setdefault(place[0], []).append((level(one[place]), level(other[place])))
     return pairs
 
 

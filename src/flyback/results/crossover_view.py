@@ -41,7 +41,7 @@ def crossover_view(
             format_microseconds(pair.a_p50_ns),
             format_microseconds(pair.b_p50_ns),
             _ratio(pair.latency),
-            NOT_AVAILABLE if low is None else f"{_ratio(low)} to {_ratio(high)}",
+            NOT_AVAILABLE if low is None else f"{low:.3g} to {high:.3g}",
             _ratio(pair.throughput),
             _ratio(pair.dollars),
             format_db(pair.agreement_db),
