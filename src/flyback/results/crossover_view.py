@@ -29,15 +29,16 @@ def crossover_view(
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("size", overflow="fold")
+    varying = _varying(found)
+    only = varying[0] if len(varying) == 1 else ""
+    table.add_column(only or "size", overflow="fold")
     titles = ("A µs", "B µs", "latency", "99 % interval", "throughput", "dollars", "agree dB")
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
-    varying = _varying(found)
     for pair in found:
         low, high = pair.interval or (None, None)
         table.add_row(
-            _label(pair.params, varying),
+            str(pair.params.get(only)) if only else _label(pair.params, varying),
             format_microseconds(pair.a_p50_ns),
             format_microseconds(pair.b_p50_ns),
             _ratio(pair.latency),
