@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flyback.api import Options as Options
     from flyback.api import Run as Run
     from flyback.api import bench as bench
+    from flyback.api import bench_against as bench_against
     from flyback.api import compare as compare
     from flyback.api import compare_history as compare_history
     from flyback.api import crossover as crossover
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from flyback.api import footprint as footprint
     from flyback.api import open_run as open_run
     from flyback.api import plan as plan
+    from flyback.api import prepare_against as prepare_against
+    from flyback.api import prepare_bench as prepare_bench
     from flyback.api import rehearse as rehearse
     from flyback.api import run as run
     from flyback.api import run_ids as run_ids
@@ -38,6 +41,7 @@ __all__ = [
     "Run",
     "__version__",
     "bench",
+    "bench_against",
     "compare",
     "compare_history",
     "crossover",
@@ -46,6 +50,8 @@ __all__ = [
     "footprint",
     "open_run",
     "plan",
+    "prepare_against",
+    "prepare_bench",
     "rehearse",
     "run",
     "run_ids",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from flyback.cli.main import main
 from flyback.errors import UserError
 from flyback.results.compare import compare, open_results, unlike
+from flyback.results.comparison_view import comparison_view
 from flyback.results.samples import read_samples
+from flyback.spec.comparison import CellComparison, Comparison
 from flyback.spec.jsonlines import append_line
 from flyback.spec.result import Result
 from flyback.stats.quantiles import summarize
@@ -108,6 +112,23 @@ def test_a_missing_row_is_a_row(tmp_path: Path) -> None:
     assert found.cells[1].reason == "B has no such cell"
 
 
+def test_cells_are_told_apart_by_what_varies_within_their_workload() -> None:
+    """A parameter of another workload is none of theirs."""
+    cells = [
+        CellComparison(workload="w", params={"n": 1, "k": 3}, verdict="same"),
+        CellComparison(workload="w", params={"n": 2, "k": 3}, verdict="same"),
+        CellComparison(workload="v", params={"size": 7}, verdict="missing", reason="no row"),
+    ]
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    found = Comparison(a="a", b="b", least_effect=0.03, confidence=0.99, cells=tuple(cells))
+    console.print(comparison_view(found))
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert [name in text for name in ("w n=1 ", "w n=2 ", "v: no row", "None", "k=3")] == [
+        *[True] * 3,
+        *[False] * 2,
+    ]
+
+
 def change(folder: Path, **fields: Any) -> None:
     """Forge the last row."""
     path = folder / "results.jsonl"
@@ -164,6 +185,18 @@ def test_samples_are_read_without_numpy(tmp_path: Path) -> None:
     values = np.array([1, -(2**62), 2**62], np.int64)
     np.savez(tmp_path / "x.npz", latency_ns=values)
     assert list(read_samples(tmp_path / "x.npz")["latency_ns"]) == values.tolist()
+
+
+def test_a_cell_that_failed_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was measured before and is wrong now is no success, though nothing is slower."""
+    a, b = write(tmp_path / "a", cells=2), write(tmp_path / "b", cells=2)
+    change(b, status="invalid", reason="the gate failed", latency_ns=None, samples=None)
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", str(a), str(b)])
+    out, err = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "incomparable" in out
+    assert "1 of 2 cells can't be compared\n  → B is invalid: the gate failed" in err
 
 
 def test_a_regression_ends_with_5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from flyback.cli.main import main
@@ -15,6 +17,7 @@ from flyback.results.compare import Measured
 from flyback.results.crossover import Between, Pair, crossovers, pairs
 from flyback.results.crossover_view import said
 from flyback.spec.result import Result
+from flyback.stats.quantiles import summarize
 
 
 def row(device: str, n: int, p50: int, **changed: object) -> Result:
@@ -100,24 +103,24 @@ def test_one_command_finds_it(
 ) -> None:
     """10 n against 100 + n units of work: the far device wins from n = 12 on.
 
-    Measured in turns, so that intervals are of pairs. At three times the price its 1.9 fold speed
-    at n = 24 does not pay, its 4.9 fold speed at n = 96 does.
+    Measured in turns, so that intervals are of pairs. At four times the price its 3.2 fold speed at
+    n = 48 does not pay, its 6.6 fold speed at n = 192 does. On a busy machine
+    means are uncertain, so that a win in them may be missed; none is invented.
     """
-    sizes = ("n=6,24,96", "warmup=2", "samples=5", "--between", "place=near,far")
+    sizes = ("n=6,48,192", "warmup=2", "samples=5", "--between", "place=near,far")
     out = ("--restarts", "1", "--out", str(tmp_path), "--json")
-    code, said, _ = crossover(capsys, standin, *sizes, "--usd-per-hour", "1", "3", *out)
+    code, said, _ = crossover(capsys, standin, *sizes, "--usd-per-hour", "1", "4", *out)
     found = json.loads(said)
     assert code == 0
-    assert [each["params"]["n"] for each in found["pairs"]] == [6, 24, 96]
-    for each, expected in zip(found["pairs"], (60 / 106, 240 / 124, 960 / 196), strict=True):
+    assert [each["params"]["n"] for each in found["pairs"]] == [6, 48, 192]
+    for each, expected in zip(found["pairs"], (60 / 106, 480 / 148, 1920 / 292), strict=True):
         assert each["latency"] == pytest.approx(expected, rel=0.3)
         assert each["interval"][0] <= each["latency"] <= each["interval"][1]
         assert each["agreement_db"] > 190
-    assert {each["metric"]: each["at"] for each in found["crossovers"]} == {
-        "latency": 24,
-        "throughput": 24,
-        "dollars": 96,
-    }
+    wins = {each["metric"]: each["at"] for each in found["crossovers"]}
+    assert wins["latency"] == 48
+    assert wins["throughput"] in (48, 192, None)
+    assert wins["dollars"] in (192, None)
 
 
 def test_a_device_that_is_not_there_ends_with_1(
@@ -146,3 +149,46 @@ def test_mistakes_get_their_sentence(
     code, _, err = crossover(capsys, standin, *words)
     assert code == 2
     assert sentence in err
+
+
+def in_turns(folder: Path, b_ns: int, *, spike_ns: int = 0) -> Pair:
+    """CPU at 1,000 ns beside CUDA, ten layouts each; one call on the CPU may be slow."""
+    rows = []
+    for device, level, spike in (("cpu", 1000, spike_ns), ("cuda", b_ns, 0)):
+        values = np.array([level + number % 3 for number in range(80)], np.int64)
+        values[7] += spike
+        places = np.arange(80) // 8
+        file = folder / f"{device}.npz"
+        np.savez(file, latency_ns=values, restart=places // 5, layout=places % 5)
+        samples = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        rows.append(
+            row(
+                device,
+                1,
+                level,
+                samples=samples,
+                latency_ns=summarize(values.tolist()),
+                rate={"items_s": 80e9 / int(values.sum())},
+                method={"session": "s"},
+                work={"items": 2, "item_unit": "frame"},
+            )
+        )
+    (pair,) = pairs(Measured(folder / "r", tuple(rows), (folder,)), Between())
+    return pair
+
+
+def test_one_slow_call_is_no_win_in_throughput(tmp_path: Path) -> None:
+    """The mean of one side doubles by a single call; the middle of ten pairs does not."""
+    pair = in_turns(tmp_path, 1000, spike_ns=80_000)
+    assert pair.throughput == pytest.approx(1, rel=0.05)
+    assert pair.throughput_interval is not None
+    assert pair.throughput_interval[0] <= 1
+    assert {each.metric: each.at for each in crossovers([pair], "n")}["throughput"] is None
+
+
+def test_a_win_in_throughput_has_its_interval(tmp_path: Path) -> None:
+    """Twice as quick in every pair; money says the same where both cost the same."""
+    pair = in_turns(tmp_path, 500)
+    assert pair.throughput_interval is not None
+    assert 1.9 < pair.throughput_interval[0] <= (pair.throughput or 0) < 2.1
+    assert {each.metric: each.at for each in crossovers([pair], "n")}["throughput"] == 1

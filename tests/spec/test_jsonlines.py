@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,23 @@ def test_500_configurations_in_500_out(tmp_path: Path) -> None:
     rows = read_lines(Result, path)
     assert sorted(row.cell for row in rows) == list(range(CONFIGURATIONS))
     assert len({row.id for row in rows}) == CONFIGURATIONS
+
+
+def test_a_full_disk_tears_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a line fits: it is taken back, and the lines before it can still be read."""
+    path = tmp_path / "r.jsonl"
+    append_line(path, Result(cell=1))
+    write_all, room = os.write, iter([100])
+
+    def full(handle: int, data: bytes) -> int:
+        for left in room:
+            return write_all(handle, data[:left])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        append_line(path, Result(cell=2))
+    assert [row.cell for row in read_lines(Result, path)] == [1]
 
 
 def test_a_torn_line_is_named(tmp_path: Path) -> None:

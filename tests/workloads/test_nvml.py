@@ -17,6 +17,7 @@ import pytest
 
 from flyback.cli.main import main
 from flyback.errors import InterruptedRunError, MissingExtraError, RefusedError
+from flyback.results.compare import open_results
 from flyback.workloads.health import Watch
 from flyback.workloads.nvml import NvmlMonitor, driver_version, locked_clocks, monitor
 
@@ -208,6 +209,22 @@ def test_the_bench_locks_and_says_so(
         main(["bench", "matmul", *words, "--out", str(tmp_path)])
     assert ended.value.code == 0
     assert '"clock_mhz":1410' in capsys.readouterr().out
+    assert gpu.locked == [(1410, 1410), "reset"]
+
+
+def test_the_crossover_locks_too(gpu: Gpu, tmp_path: Path) -> None:
+    """Held for both sides, given back where one of them fails, and in the records."""
+    words = ("n=8", "samples=2", "--restarts", "1", "--lock-clocks", "1410")
+    sides = ("--between", "dtype=float32,bfloat16", "backend=numpy")
+    with pytest.raises(SystemExit) as ended:
+        main(["crossover", "matmul", *words, "--between", "seed=0,1", "--out", str(tmp_path)])
+    assert ended.value.code == 0
+    assert gpu.locked == [(1410, 1410), "reset"]
+    rows = open_results(tmp_path).results
+    assert [row.method["clock_mhz"] for row in rows] == [1410, 1410]
+    with pytest.raises(SystemExit) as ended:
+        main(["crossover", "matmul", *words, *sides, "--out", str(tmp_path)])
+    assert ended.value.code == 2  # NumPy has no bfloat16: nothing was locked for it
     assert gpu.locked == [(1410, 1410), "reset"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import types
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ def test_the_contract_is_kept(kind: type[Plugin], values: dict[str, Any]) -> Non
     [
         ("matmul", {"n": 64, "backend": "torch"}),
         ("matmul", {"n": 64, "dtype": "bfloat16"}),
+        ("matmul", {"n": 64, "dtype": "float64", "backend": "torch"}),
         ("image", {"size": 64, "operation": "conv"}),
         ("image", {"size": 64, "backend": "torch"}),
         ("image", {"size": 64, "backend": "dense"}),
@@ -177,6 +179,8 @@ def test_every_workload_explains_its_physics(name: str) -> None:
     module, _, attribute = declaration.implementation.partition(":")
     text = inspect.getdoc(getattr(__import__(module, fromlist=[attribute]), attribute)) or ""
     assert len(text.split()) > 40, name
+    assert re.search(r"\bns\b|\(s\)", text), f"{name}: no unit of time"
+    assert re.search(r"per second|bytes/s|per program", text), f"{name}: no unit of a rate"
     assert {"smoke", "full"} <= set(declaration.presets)
     for preset in declaration.presets:  # every cell of every preset is one that can be measured
         assert api.prepare_bench(name, preset=preset).cells

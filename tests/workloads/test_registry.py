@@ -35,6 +35,22 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_installed", lambda: importlib.metadata.EntryPoints((entry,)))
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("no_such_module:Mine", "no_such_module:Mine can't be loaded: No module named"),
+        ("json:Mine", "json:Mine can't be loaded: module 'json' has no attribute 'Mine'"),
+        ("json:dumps", "json:dumps is no workload\n  → name a class that extends"),
+        ("flyback.workloads.plugin:Plugin", "plugin:Plugin is no workload"),
+    ],
+)
+def test_what_is_no_workload_says_so(name: str, sentence: str) -> None:
+    """By `module:Class` a user may name anything: no traceback."""
+    with pytest.raises(UserError) as caught:
+        registry.find(name)
+    assert sentence in str(caught.value)
+
+
 def test_asking_loads_nothing_heavy(tmp_path: Path) -> None:
     """Checking a job file works in a core install: no NumPy, SciPy, soundfile or boto3."""
     code = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from flyback.spec.codec import dumps, loads
 from flyback.spec.result import Result
 from flyback.stats.quantiles import PER_MILLE, summarize
 from flyback.workloads import registry
+from flyback.workloads.environment import source_sha256
 from flyback.workloads.report import render
 from flyback.workloads.runner import Setting, measure
 from flyback.workloads.stopping import Stop
@@ -224,6 +227,20 @@ def test_a_result_survives_json() -> None:
     assert result.env["packages"]["numpy"] == np.__version__
     assert result.env["threads"]["OMP_NUM_THREADS"] == "1"
     assert len(result.workload["source_sha256"]) == 64
+
+
+def test_somebodys_own_source_is_in_the_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of a plug-in of one's own is other code, though flyback is the same."""
+    found = set()
+    for text in ("x = 1", "x = 2", "x = 2"):
+        (tmp_path / "somebodys.py").write_text(text)
+        module = types.ModuleType("somebodys")
+        module.__file__ = str(tmp_path / "somebodys.py")
+        monkeypatch.setitem(sys.modules, "somebodys", module)
+        found.add(source_sha256("somebodys"))
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize("enabled", [True, False])

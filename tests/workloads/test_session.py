@@ -15,12 +15,20 @@ from typing import Any
 
 import pytest
 
+from flyback.api.benching import prepare_bench
 from flyback.results.compare import compare, open_results
 from flyback.stats.verdict import paired
 from flyback.workloads import registry
-from flyback.workloads.bench import Benchmark, bench, prepare
+from flyback.workloads.bench import Benchmark, bench, prepare, row_of
 from flyback.workloads.runner import Setting, measure
-from flyback.workloads.session import CellSpec, Schedule, Session, ratio_between, turn_of
+from flyback.workloads.session import (
+    CellSpec,
+    Measured,
+    Schedule,
+    Session,
+    ratio_between,
+    turn_of,
+)
 
 QUICK = Schedule(restarts=1, layouts=2, rounds=2, adaptive=False)
 
@@ -56,6 +64,8 @@ def test_a_folder_is_written_and_a_failed_cell_has_its_row(tmp_path: Path) -> No
     assert rows[1].reason.startswith("the correctness gate failed")
     assert rows[0].method["restarts"] == 1
     assert rows[0].method["layouts"] == [2]
+    assert rows[0].method["control"]["n"] > 0  # what a history is measured in
+    assert rows[0].method["control"]["p50_ns"] > 0
     found = compare(open_results(tmp_path), open_results(tmp_path))
     assert [cell.verdict for cell in found.cells] == ["undecided", "incomparable", "incomparable"]
     assert found.cells[0].ratio == 1
@@ -141,6 +151,40 @@ def test_nothing_measured_is_no_ratio() -> None:
     """An empty session has no verdict to give."""
     with pytest.raises(ValueError, match="no values"):
         paired({})
+
+
+def test_an_open_loop_stays_one_in_turns(tmp_path: Path) -> None:
+    """Turns of ten arrivals; the row counts misses and margins over all restarts, not the last."""
+    words = ["nfft=64", "warmup=1", "arrival=open", "fs_hz=64000", "deadline_us=0.001"]
+    schedule = dataclasses.replace(QUICK, restarts=2)
+    benchmark = dataclasses.replace(prepare_bench("spectral", words), schedule=schedule)
+    (row,) = bench(benchmark, tmp_path)
+    assert row.status == "ok", row.reason
+    assert row.latency_ns is not None
+    assert row.stream is not None
+    assert row.latency_ns["n"] == 2 * 2 * 2 * 2 * 10  # restarts, layouts, rounds, twice, arrivals
+    assert row.stream["misses"] == row.stream["frames"] == row.latency_ns["n"]
+    assert row.method["schedule"].startswith("open loop")
+    assert row.method["schedule"].endswith("; in turns with the other cells of the session")
+    assert row.stream["margin_p50"] == pytest.approx(500_000 / row.latency_ns["p50"])
+    assert row.rate is not None
+    assert row.rate["items_s"] < 1.2 * 2000  # no more than arrive
+
+
+def test_the_row_of_all_restarts_has_their_own_limit(tmp_path: Path) -> None:
+    """Efficiency is the bound over the median of all; too good in that one is suspect."""
+    (row,) = bench(prepare("matmul", {"n": [64]}, QUICK), tmp_path)
+    assert row.roofline is not None
+    assert row.latency_ns is not None
+    bound, p50 = row.roofline["bound_ns"], row.latency_ns["p50"]
+    assert row.roofline["efficiency"] == pytest.approx(bound / p50, abs=1e-4)
+    spec = CellSpec(workload="matmul")
+    layouts = {restart: [[round(bound / 2)] * 40] for restart in range(2)}
+    contended = dataclasses.replace(row, health={"verdict": "contended"})
+    quick = Measured(spec=spec, layouts=layouts, results=[contended, row])
+    found = row_of(quick, quick, "s", tmp_path)
+    assert (found.status, found.health["verdict"]) == ("suspect", "contended")
+    assert found.reason.startswith("quicker than the machine's limit")
 
 
 def test_an_open_loop_counts_from_the_arrival() -> None:

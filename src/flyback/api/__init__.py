@@ -7,7 +7,14 @@ is real or rehearsed outside `wiring`, which alone decides.
 from __future__ import annotations
 
 from flyback.api.auditing import Footprint, PrincipalUse, footprint, read_policy
-from flyback.api.benching import bench, crossover, predict_bench, prepare_bench
+from flyback.api.benching import (
+    bench,
+    bench_against,
+    crossover,
+    predict_bench,
+    prepare_against,
+    prepare_bench,
+)
 from flyback.api.checkup import Finding, doctor, excess, in_parts, own_policy
 from flyback.api.comparing import compare, compare_history
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
@@ -30,6 +37,7 @@ __all__ = [
     "Setting",
     "Standing",
     "bench",
+    "bench_against",
     "compare",
     "compare_history",
     "crossover",
@@ -44,6 +52,7 @@ __all__ = [
     "own_policy",
     "plan",
     "predict_bench",
+    "prepare_against",
     "prepare_bench",
     "read_policy",
     "rehearse",

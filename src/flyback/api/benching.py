@@ -13,10 +13,20 @@ from flyback.workloads.parameters import parse_words
 
 if TYPE_CHECKING:
     from flyback.results.crossover import Between, Crossover, Pair
+    from flyback.spec.comparison import Comparison
     from flyback.spec.result import Result
     from flyback.workloads.bench import Benchmark
 
-__all__ = ["bench", "crossover", "predict_bench", "prepare_bench"]
+__all__ = [
+    "bench",
+    "bench_against",
+    "crossover",
+    "predict_bench",
+    "prepare_against",
+    "prepare_bench",
+]
+
+_MOST_RESTARTS = 12
 
 
 def prepare_bench(
@@ -62,6 +72,52 @@ def prepare_bench(
     return dataclasses.replace(prepare(workload, values, schedule), together=together)
 
 
+def prepare_against(
+    benchmark: Benchmark,
+    changes: Sequence[str],
+    *,
+    seconds: float = 60.0,
+    least_effect: float = 0.03,
+) -> Benchmark:
+    """What `bench_against` would measure: every cell beside a baseline, until it is decided.
+
+    Args:
+        benchmark: From `prepare_bench`.
+        changes: In what the baselines differ: `key=value` of a parameter, or of an environment
+            variable where the name is in capitals.
+        seconds: Most that each comparison takes.
+        least_effect: Changes smaller than this share are none.
+
+    Raises:
+        UserError: a word is no `key=value`, or there is no such parameter.
+    """
+    from flyback.workloads.bench import set_against
+    from flyback.workloads.session import Schedule
+
+    parameters: dict[str, Any] = {}
+    env: dict[str, str] = {}
+    known = benchmark.cells[0].parameters
+    for word in changes:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise UserError(
+                f"{word!r} is no key=value", where="--against", remedy="write backend=numpy"
+            )
+        if name.isupper() and name not in known:
+            env[name] = text
+        else:
+            parameters |= parse_words([word])
+    fewest = benchmark.schedule.restarts
+    schedule = Schedule(
+        restarts=fewest,
+        most_restarts=max(fewest, _MOST_RESTARTS),
+        seconds=seconds,
+        least_effect=least_effect,
+        adaptive=True,
+    )
+    return set_against(benchmark, parameters, env, schedule)
+
+
 def predict_bench(benchmark: Benchmark) -> float:
     """Processor time that a benchmark will take, minutes; starts each cell once to know."""
     from flyback.workloads.bench import predicted
@@ -78,10 +134,50 @@ def bench(
         benchmark: From `prepare_bench`.
         folder: Where results go.
         report: Told what happens.
+
+    Raises:
+        UserError: the folder is none.
+        OSError: it can't be made.
     """
     from flyback.workloads.bench import bench as measure
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # before minutes are spent
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(
+            "this is no folder", where=str(folder), remedy="name another for the results"
+        ) from error
     return measure(benchmark, folder, report=report)
+
+
+def bench_against(
+    benchmark: Benchmark, folder: Path, report: Callable[[str], None] = lambda _: None
+) -> Comparison:
+    """Measure every cell in turns with its baseline until faster, slower or the same is certain.
+
+    The folder gets what `bench` writes, the rows of the baselines in `against/`, and a line of
+    `comparisons.jsonl`.
+
+    Args:
+        benchmark: From `prepare_against`.
+        folder: Where results go.
+        report: Told what happens.
+
+    Returns:
+        The cells (B) held against their baselines (A), in order.
+    """
+    from flyback.results.compare import Measured, compare_pairs
+    from flyback.spec.jsonlines import append_line
+    from flyback.workloads.bench import BASELINES
+
+    rows = bench(benchmark, folder, report)
+    a, b = (
+        Measured(place / "results.jsonl", tuple(side), (place / "samples",))
+        for place, side in ((folder / BASELINES, rows[::2]), (folder, rows[1::2]))
+    )
+    found = compare_pairs(a, b, least_effect=benchmark.schedule.least_effect)
+    append_line(folder / "comparisons.jsonl", found)
+    return found
 
 
 def crossover(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from flyback import api
+from flyback.cli.options import least_effect_flag
+from flyback.cli.outcome import refuse_slower
 from flyback.cli.screen import document, show
 from flyback.errors import RegressionError, UserError
 from flyback.spec.codec import encode
@@ -15,13 +17,7 @@ __all__ = ["command"]
 @click.command("compare")
 @click.argument("places", nargs=-1, metavar="A B | --history [PLACE]...")
 @click.option("--history", is_flag=True, help="Where levels changed over many results.")
-@click.option(
-    "--least-effect",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=0.03,
-    show_default=True,
-    help="Changes smaller than this share are none.",
-)
+@least_effect_flag
 @click.option(
     "--across", multiple=True, metavar="FIELD", help="A field of the fingerprint that may differ."
 )
@@ -51,21 +47,13 @@ def command(  # click hands over each flag by name
         )
     a, b = places
     from flyback.results.comparison_view import comparison_view
-    from flyback.results.figures import format_count
 
     found = api.compare(a, b, least_effect=least_effect, across=across)
     if as_json:
         document(encode(found))
     else:
         show(comparison_view(found))
-    if found.regressed:
-        count = sum(cell.verdict == "slower" for cell in found.cells)
-        total = format_count(len(found.cells), "cell")
-        raise RegressionError(
-            f"{count} of {total} {'is' if count == 1 else 'are'} slower",
-            where=b,
-            remedy=f"baseline: {a}",
-        )
+    refuse_slower(found, where=b, baseline=a)
 
 
 def _history(places: tuple[str, ...], least_effect: float, *, as_json: bool) -> None:

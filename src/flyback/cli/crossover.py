@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from flyback import api
 from flyback.cli.options import preset_of, workload_flags
+from flyback.cli.patience import measuring
 from flyback.cli.screen import announce, document, show
 from flyback.errors import JobFailedError, UserError
 from flyback.spec.codec import encode
@@ -36,6 +38,7 @@ __all__ = ["command"]
     "--out",
     type=click.Path(path_type=Path),
     default=Path("crossover"),
+    show_default=True,
     help="Folder of the results.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -50,6 +53,7 @@ def command(  # click hands over each flag by name
     along: tuple[str, ...],
     usd_per_hour: tuple[float, float] | None,
     restarts: int,
+    lock_clocks: int | None,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -68,7 +72,9 @@ def command(  # click hands over each flag by name
         restarts=restarts,
         between=sides,
     )
-    found, answers = api.crossover(benchmark, sides, out, along, report=announce)
+    benchmark = dataclasses.replace(benchmark, clock_mhz=lock_clocks)
+    with measuring(out):
+        found, answers = api.crossover(benchmark, sides, out, along, report=announce)
     if as_json:
         document({"between": encode(sides), "pairs": encode(found), "crossovers": encode(answers)})
     else:

@@ -18,6 +18,7 @@ __all__ = [
     "also_region_flag",
     "chosen_options",
     "job_flags",
+    "least_effect_flag",
     "preset_of",
     "profile_flag",
     "workload_flags",
@@ -39,6 +40,14 @@ also_region_flag = click.option(
     "also_regions",
     multiple=True,
     help="Region to try when the chosen one has no machine; may be given again.",
+)
+
+least_effect_flag = click.option(
+    "--least-effect",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.03,
+    show_default=True,
+    help="Changes smaller than this share are none.",
 )
 
 account_flags = _apply(
@@ -76,7 +85,12 @@ workload_flags = _apply(
         click.argument("overrides", nargs=-1),
         *_preset_flags,
         click.option("--preset", help="A preset of the workload."),
-        click.option("--restarts", type=click.IntRange(1), default=3, help=_RESTARTS),
+        click.option(
+            "--restarts", type=click.IntRange(1), default=3, show_default=True, help=_RESTARTS
+        ),
+        click.option(
+            "--lock-clocks", type=int, metavar="MHZ", help="Hold the GPU's clock meanwhile."
+        ),
     ]
 )
 

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flyback import api
 from flyback.cli.screen import announce, document, show
-from flyback.errors import FlybackError, InterruptedRunError, JobFailedError, LeftoversError
+from flyback.errors import (
+    FlybackError,
+    InterruptedRunError,
+    JobFailedError,
+    LeftoversError,
+    RegressionError,
+)
 from flyback.spec.certificate import Certificate
 from flyback.spec.codec import encode
+from flyback.spec.comparison import Comparison
 from flyback.spec.event import Marker
 from flyback.spec.job import JobSpec
 from flyback.spec.launch import Attempt
 from flyback.spec.result import Result
 
-__all__ = ["all_cells", "certify", "conclude", "conclude_rehearsal", "show_run", "summary"]
+__all__ = [
+    "all_cells",
+    "certify",
+    "conclude",
+    "conclude_rehearsal",
+    "refuse_failed",
+    "refuse_slower",
+    "show_run",
+    "summary",
+]
 
 
 def summary(run: api.Run) -> dict[str, Any]:
@@ -130,3 +147,50 @@ def certify(*certificates: Certificate | None, kept: frozenset[str] = frozenset(
                 where=f"certificate of {certificate.scope}",
                 remedy="; ".join(dict.fromkeys(item.remedy for item in left)),
             )
+
+
+def refuse_slower(found: Comparison, *, where: str, baseline: str) -> None:
+    """Raise where a cell is slower, or was measured and has no figures to compare.
+
+    Args:
+        found: The cells.
+        where: What was held against the baseline.
+        baseline: How people call it.
+
+    Raises:
+        RegressionError: a cell is slower.
+        JobFailedError: none is, and one failed.
+    """
+    from flyback.results.figures import format_count
+
+    total = format_count(len(found.cells), "cell")
+    count = sum(cell.verdict == "slower" for cell in found.cells)
+    if count:
+        raise RegressionError(
+            f"{count} of {total} {'is' if count == 1 else 'are'} slower",
+            where=where,
+            remedy=f"baseline: {baseline}",
+        )
+    failed = [cell.reason for cell in found.cells if cell.verdict == "incomparable"]
+    if failed:
+        raise JobFailedError(
+            f"{len(failed)} of {total} can't be compared", where=where, remedy=failed[0]
+        )
+
+
+def refuse_failed(rows: Sequence[Result], where: str) -> None:
+    """Raise where a cell of a benchmark has no figures.
+
+    Raises:
+        JobFailedError: so it is; the sentence has the first reason.
+    """
+    from flyback.results.figures import format_count
+
+    failed = [row for row in rows if row.latency_ns is None]
+    if failed:
+        raise JobFailedError(
+            f"{len(failed)} of {format_count(len(rows), 'cell')} "
+            f"{'has' if len(failed) == 1 else 'have'} no figures",
+            where=where,
+            remedy=f"{failed[0].status}: {failed[0].reason}",
+        )

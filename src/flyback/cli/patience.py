@@ -1,6 +1,13 @@
-"""Ctrl-C while a run goes on: once detaches and says how to stop, twice stops and waits."""
+"""Ctrl-C while a run goes on: once detaches and says how to stop, twice stops and waits.
+
+While something is measured here it ends that.
+"""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 
 from flyback import api
 from flyback.cli.screen import announce
@@ -8,7 +15,7 @@ from flyback.errors import InterruptedRunError, RefusedError
 from flyback.spec.clock import SystemClock
 from flyback.spec.event import Marker
 
-__all__ = ["wait_or_detach"]
+__all__ = ["measuring", "wait_or_detach"]
 
 _SECOND_THOUGHTS_S = 3.0
 
@@ -25,6 +32,23 @@ def cut_off(launched: frozenset[str]) -> None:
             where=run_id,
             remedy=f"flyback stop {run_id}",
         )
+
+
+@contextlib.contextmanager
+def measuring(folder: Path) -> Iterator[None]:
+    """While a benchmark goes on: Ctrl-C ends it, and says where what was finished is.
+
+    Raises:
+        InterruptedRunError: Ctrl-C came.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(
+            "interrupted while measuring",
+            where=str(folder),
+            remedy="what had been finished by then is kept there",
+        ) from error
 
 
 def wait_or_detach(run: api.Run) -> Marker | None:

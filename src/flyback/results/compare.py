@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from flyback.errors import UserError
@@ -24,7 +25,16 @@ from flyback.stats.holm import adjusted
 from flyback.stats.quantiles import CONFIDENCE, summarize
 from flyback.stats.verdict import LEAST_EFFECT, Ratio, paired, unpaired
 
-__all__ = ["Measured", "compare", "key_of", "open_results", "ratio_of", "unlike"]
+__all__ = [
+    "Measured",
+    "compare",
+    "compare_pairs",
+    "key_of",
+    "mean_ratio_of",
+    "open_results",
+    "ratio_of",
+    "unlike",
+]
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,35 @@ def compare(
         least_effect=least_effect,
         confidence=CONFIDENCE,
         across=allowed,
+        cells=tuple(_corrected(rows)),
+    )
+
+
+def compare_pairs(a: Measured, b: Measured, *, least_effect: float = LEAST_EFFECT) -> Comparison:
+    """Compare rows in their order: pairs of one session, which differ on purpose.
+
+    Args:
+        a: Baselines.
+        b: As many rows, each measured in turns with its baseline.
+        least_effect: Smaller changes are none.
+
+    Raises:
+        UserError: samples are missing or damaged.
+    """
+    rows = []
+    for one, other in zip(a.results, b.results, strict=True):
+        cell, ratio = _compared((a, one), (b, other), least_effect)
+        versions = [row.workload.get("version") for row in (one, other)]
+        if ratio is not None and versions[0] != versions[1]:
+            why = f"versions {versions[0]} and {versions[1]} of the workload do other things"
+            none = CellComparison(workload=cell.workload, verdict="incomparable", reason=why)
+            cell, ratio = none, None
+        rows.append((dataclasses.replace(cell, params=other.params), ratio))
+    return Comparison(
+        a=str(a.path),
+        b=str(b.path),
+        least_effect=least_effect,
+        confidence=CONFIDENCE,
         cells=tuple(_corrected(rows)),
     )
 
@@ -265,15 +304,22 @@ def ratio_of(
     return unpaired(a["latency_ns"], b["latency_ns"], None, least_effect), "direct"
 
 
+def mean_ratio_of(a: Mapping[str, Sequence[int]], b: Mapping[str, Sequence[int]]) -> Ratio:
+    """How long B takes on average in units of A, tails and all; of one session."""
+    return paired(_pairs(a, b, fmean))
+
+
 def _pairs(
-    a: Mapping[str, Sequence[int]], b: Mapping[str, Sequence[int]]
+    a: Mapping[str, Sequence[int]],
+    b: Mapping[str, Sequence[int]],
+    level: Callable[[Sequence[int]], float] = median,
 ) -> dict[int, list[tuple[float, float]]]:
-    """Medians of every layout that both have, by process restart."""
+    """Levels of every layout that both have, by process restart."""
     one, other = _by_layout(a), _by_layout(b)
     pairs: dict[int, list[tuple[float, float]]] = {}
     for place in one:
         if place in other:
-            pairs.setdefault(place[0], []).append((median(one[place]), median(other[place])))
+            pairs.setdefault(place[0], []).append((level(one[place]), level(other[place])))
     return pairs
 
 

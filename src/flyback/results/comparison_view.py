@@ -82,11 +82,18 @@ def history_view(histories: Sequence[CellHistory]) -> RenderableType:
     return Group(table, *notes)
 
 
-def _varying(cells: Sequence[CellComparison | CellHistory]) -> list[str]:
-    names = dict.fromkeys(name for cell in cells for name in cell.params)
-    return [name for name in names if len({repr(cell.params.get(name)) for cell in cells}) > 1]
+def _varying(cells: Sequence[CellComparison | CellHistory]) -> Mapping[str, list[str]]:
+    """Workload → parameters in which its cells differ."""
+    found: dict[str, list[str]] = {}
+    for workload in {cell.workload for cell in cells}:
+        alike = [cell.params for cell in cells if cell.workload == workload]
+        names = dict.fromkeys(name for params in alike for name in params)
+        values = {name: {repr(params.get(name)) for params in alike} for name in names}
+        found[workload] = [name for name in names if len(values[name]) > 1]
+    return found
 
 
-def _label(cell: CellComparison | CellHistory, varying: Sequence[str]) -> str:
+def _label(cell: CellComparison | CellHistory, varying: Mapping[str, list[str]]) -> str:
     params: Mapping[str, Any] = cell.params
-    return " ".join([cell.workload, *(f"{name}={params.get(name)}" for name in varying)])
+    own = varying[cell.workload]
+    return " ".join([cell.workload, *(f"{name}={params.get(name)}" for name in own)])

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flyback.results.compare import Measured, ratio_of
+from flyback.results.compare import Measured, mean_ratio_of, ratio_of
 from flyback.spec.result import Result
 
 __all__ = ["Between", "Crossover", "Pair", "crossovers", "pairs"]
@@ -54,7 +54,9 @@ class Pair:
         latency: Ratio of the latencies; None where a row is missing or failed.
         interval: Of `latency`, at 99 %: from pairs of rounds where both were measured in turns,
             else from the bounds of both medians.
-        throughput: Ratio of the rates.
+        throughput: Ratio of the rates; where both were measured in turns, the middle of those of
+            pairs of rounds, so that one slow call on one side decides nothing.
+        throughput_interval: Of `throughput`, at 99 %; None where they were not.
         dollars: Ratio of the costs per item; None where a price is missing.
         a_usd: Cost of one item on A.
         b_usd: On B.
@@ -69,6 +71,7 @@ class Pair:
     latency: float | None = None
     interval: tuple[float, float] | None = None
     throughput: float | None = None
+    throughput_interval: tuple[float, float] | None = None
     dollars: float | None = None
     a_usd: float | None = None
     b_usd: float | None = None
@@ -84,7 +87,8 @@ class Crossover:
     Args:
         along: The parameter that grows.
         fixed: The other parameters that vary.
-        metric: `latency` (by the lower end of its interval), `throughput` or `dollars`.
+        metric: `latency`, `throughput` or `dollars`; each by the lower end of its interval, where
+            it has one.
         at: Least value from which on B wins at every larger one too; None: it never does.
         upto: The largest value that was measured on both sides.
     """
@@ -136,12 +140,15 @@ def _pair(
         for price, rate in zip(prices, rates, strict=True)
     ]
     latency, interval = _latency(measured, a, b)
+    throughput, bounds = _throughput(measured, a, b, rates)
+    dear = prices[0] / prices[1] if prices[0] is not None and prices[1] else None
     return dataclasses.replace(
         pair,
         latency=latency,
         interval=interval,
-        throughput=rates[1] / rates[0] if all(rates) else None,
-        dollars=usd[0] / usd[1] if usd[0] is not None and usd[1] else None,
+        throughput=throughput,
+        throughput_interval=bounds,
+        dollars=throughput * dear if throughput and dear is not None else None,
         a_usd=usd[0],
         b_usd=usd[1],
         item=str((a.work or {}).get("item_unit", "")),
@@ -151,8 +158,7 @@ def _pair(
 
 def _latency(measured: Measured, a: Result, b: Result) -> tuple[float, tuple[float, float] | None]:
     one, other = measured.samples(a), measured.samples(b)
-    session = a.method.get("session")
-    if one and other and session is not None and session == b.method.get("session"):
+    if one and other and _in_turns(a, b):
         ratio, _ = ratio_of(other, one, in_turns=True)  # so that above 1 it is A that takes longer
         return ratio.value, (ratio.low, ratio.high)
     figures = a.latency_ns or {}, b.latency_ns or {}
@@ -161,6 +167,25 @@ def _latency(measured: Measured, a: Result, b: Result) -> tuple[float, tuple[flo
     if bounds[0] and bounds[1]:
         interval = (bounds[0][0] / max(bounds[1][1], 1), bounds[0][1] / max(bounds[1][0], 1))
     return figures[0]["p50"] / figures[1]["p50"], interval
+
+
+def _throughput(
+    measured: Measured, a: Result, b: Result, rates: Sequence[float]
+) -> tuple[float | None, tuple[float, float] | None]:
+    if not all(rates):
+        return None, None
+    one, other = measured.samples(a), measured.samples(b)
+    items = [float((row.work or {}).get("items") or 0) for row in (a, b)]
+    if one and other and all(items) and _in_turns(a, b):
+        ratio = mean_ratio_of(other, one)  # so that above 1 it is A that takes longer
+        more = items[1] / items[0]
+        return more * ratio.value, (more * ratio.low, more * ratio.high)
+    return rates[1] / rates[0], None
+
+
+def _in_turns(a: Result, b: Result) -> bool:
+    session = a.method.get("session")
+    return session is not None and session == b.method.get("session")
 
 
 def _agreement(a: Result, b: Result) -> float | None:
@@ -208,9 +233,11 @@ def crossovers(found: Sequence[Pair], along: str) -> list[Crossover]:
 
 
 def _least(pair: Pair, metric: str) -> float | None:
+    ratio: float | None = getattr(pair, metric)
     if metric == "latency" and pair.interval is not None:
         return pair.interval[0]
-    ratio: float | None = getattr(pair, metric)
+    if ratio and pair.throughput and pair.throughput_interval is not None:
+        return ratio * pair.throughput_interval[0] / pair.throughput
     return ratio
 
 

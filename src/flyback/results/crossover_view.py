@@ -29,19 +29,20 @@ def crossover_view(
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("size", overflow="fold")
+    varying = _varying(found)
+    only = varying[0] if len(varying) == 1 else ""
+    table.add_column(only or "size", overflow="fold")
     titles = ("A µs", "B µs", "latency", "99 % interval", "throughput", "dollars", "agree dB")
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
-    varying = _varying(found)
     for pair in found:
         low, high = pair.interval or (None, None)
         table.add_row(
-            _label(pair.params, varying),
+            str(pair.params.get(only)) if only else _label(pair.params, varying),
             format_microseconds(pair.a_p50_ns),
             format_microseconds(pair.b_p50_ns),
             _ratio(pair.latency),
-            NOT_AVAILABLE if low is None else f"{_ratio(low)} to {_ratio(high)}",
+            NOT_AVAILABLE if low is None else f"{low:.3g} to {high:.3g}",
             _ratio(pair.throughput),
             _ratio(pair.dollars),
             format_db(pair.agreement_db),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flyback.results.compare import Measured, key_of, unlike
+from flyback.results.figures import format_count
 from flyback.spec.result import Result
 from flyback.stats.bootstrap import median
 from flyback.stats.changepoints import FEWEST, change_points
@@ -97,7 +98,7 @@ def _history(rows: Sequence[Result], least_effect: float) -> CellHistory:
     if other := sum(row not in like for row in rows[-_MOST:]):
         reasons.append(f"{other} of other machines or versions left out")
     if len(like) < FEWEST:
-        reasons.append(f"{len(like)} results; it takes {FEWEST}")
+        reasons.append(f"{format_count(len(like), 'result')}; it takes {FEWEST}")
     controls = [((row.method.get("control") or {}).get("p50_ns")) for row in like]
     by_control = all(controls)
     levels = [

@@ -15,16 +15,25 @@ T = TypeVar("T")
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Add one document; other writers' lines stay whole, and this one is on disk afterwards."""
+    """Add one document; other writers' lines stay whole, and this one is on disk afterwards.
+
+    Raises:
+        OSError: the disk is full, for example; then nothing was added.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (dumps(value) + "\n").encode()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        written = 0
-        while written < len(line):
-            written += os.write(handle, line[written:])
-        os.fsync(handle)
+        size = os.fstat(handle).st_size
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(handle, line[written:])
+            os.fsync(handle)
+        except OSError:
+            os.ftruncate(handle, size)  # half a line would make the whole file unreadable
+            raise
     finally:
         os.close(handle)
 

@@ -24,7 +24,7 @@ class Bandwidth(Plugin):
     Arrays larger than every cache measure the memory, smaller ones a cache; a store that first
     reads the line it overwrites moves half as much again, which is not counted, as in STREAM.
     `h2d` and `d2h`: over the bus to a device and back, from page-locked memory. `launch`: one
-    number, so all that is left is the way to the device and back, the floor of every latency.
+    number, so all that is left is the way to the device and back, in ns the floor of any latency.
     """
 
     name = "bandwidth"

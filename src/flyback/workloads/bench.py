@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from flyback.spec.jsonlines import append_line
-from flyback.spec.result import Result
+from flyback.spec.result import Result, Status
+from flyback.stats.bootstrap import median
 from flyback.stats.quantiles import summarize
 from flyback.workloads import registry
+from flyback.workloads.control import CONTROL_VERSION
 from flyback.workloads.lanes import Lane, LaneError
 from flyback.workloads.nvml import locked_clocks
+from flyback.workloads.roofline import suspicion
 from flyback.workloads.session import (
     CONTROL,
     CellSpec,
@@ -32,8 +35,9 @@ from flyback.workloads.session import (
 )
 from flyback.workloads.stopping import Stop
 
-__all__ = ["Benchmark", "bench", "predicted", "prepare", "row_of"]
+__all__ = ["BASELINES", "Benchmark", "bench", "predicted", "prepare", "row_of", "set_against"]
 
+BASELINES = "against"  # folder of their rows
 _TURNS = 4  # that a prediction takes
 
 
@@ -46,12 +50,14 @@ class Benchmark:
         schedule: How long.
         together: Cells of a group. Of more, a round would outlast the machine's mood.
         clock_mhz: The GPU's clock is held there meanwhile; None leaves it alone.
+        against: Whether cells come in twos, each after its baseline.
     """
 
     cells: tuple[CellSpec, ...]
     schedule: Schedule
     together: int = 5
     clock_mhz: int | None = None
+    against: bool = False
 
 
 def prepare(
@@ -79,8 +85,37 @@ def prepare(
     return Benchmark(cells=tuple(cells), schedule=schedule)
 
 
+def set_against(
+    benchmark: Benchmark,
+    parameters: Mapping[str, Any],
+    env: Mapping[str, str],
+    schedule: Schedule,
+) -> Benchmark:
+    """Every cell beside a baseline, which differs from it in what is given here.
+
+    Args:
+        benchmark: From `prepare`.
+        parameters: Of the baselines, where they differ.
+        env: Variables of the baselines' processes, where they differ.
+        schedule: Of each pair.
+
+    Raises:
+        ParameterError: a parameter is unknown or wrong.
+    """
+    cells: list[CellSpec] = []
+    for cell in benchmark.cells:
+        changed = {**cell.parameters, **parameters}
+        resolved = registry.check_parameters(cell.workload, changed)
+        cells += [dataclasses.replace(cell, parameters=resolved, env={**cell.env, **env}), cell]
+    return dataclasses.replace(
+        benchmark, cells=tuple(cells), schedule=schedule, together=2, against=True
+    )
+
+
 def predicted(benchmark: Benchmark) -> float:
     """Processor time that it will take, minutes: each cell is started once and asked.
+
+    Where comparisons go on until they are decided, that of the fewest restarts.
 
     What a process costs until it is warm is what this one cost, and so with one more place in
     memory and one more turn.
@@ -102,7 +137,7 @@ def _predicted_s(spec: CellSpec, schedule: Schedule) -> float:
             lane.renew(0)
         renewed = lane.used_ns()
         for _ in range(_TURNS):
-            lane.turn(*turn_of(lane.typical_ns, schedule.turn_ns))
+            lane.turn(*turn_of(lane.typical_ns, schedule.turn_ns, paced=lane.paced))
         ended = lane.used_ns()
         turns = 2 * schedule.layouts * schedule.rounds
         more = (schedule.layouts - 2) * (renewed - began) / 1e9 if lane.is_quick else 0.0
@@ -130,7 +165,7 @@ def bench(
 
     Args:
         benchmark: From `prepare`.
-        folder: Of the results; what is there stays.
+        folder: Of the results; what is there stays. Rows of baselines go to its folder `against`.
         stop: Asked between rounds whether to end early.
         report: Told what happens.
 
@@ -138,17 +173,23 @@ def bench(
         MissingExtraError: clocks are to be locked, and nvidia-ml-py is not installed.
         RefusedError: the driver does not lock them.
     """
-    session = uuid.uuid4().hex
     rows: list[Result] = []
     with locked_clocks(benchmark.clock_mhz):
         for group in _grouped(benchmark):
+            if len(group) < len(benchmark.cells):
+                labels = dict.fromkeys(spec.label for spec in group)
+                report(f"{len(rows)} of {len(benchmark.cells)} rows; now {', '.join(labels)}")
             cells = Session((*group, CONTROL), benchmark.schedule, stop, report).run()
             *own, control = cells
+            session = uuid.uuid4().hex
             for cell in own:
-                row = row_of(cell, control, session, folder / "samples")
+                is_baseline = benchmark.against and cell is own[0]
+                place = folder / BASELINES if is_baseline else folder
+                row = row_of(cell, control, session, place / "samples")
                 method = {**row.method, "clock_mhz": benchmark.clock_mhz}
-                row = dataclasses.replace(row, cell=len(rows), method=method)
-                append_line(folder / "results.jsonl", row)
+                number = len(rows) // 2 if benchmark.against else len(rows)
+                row = dataclasses.replace(row, cell=number, method=method)
+                append_line(place / "results.jsonl", row)
                 rows.append(row)
     return rows
 
@@ -176,12 +217,20 @@ def row_of(cell: Measured, control: Measured, session: str, samples: Path) -> Re
     latencies = cell.samples
     figures = summarize(latencies)
     colds = [each.cold_first_s for each in cell.results if each.cold_first_s is not None]
-    per_second = len(latencies) * 1e9 / max(sum(latencies), 1)
+    status, reason, limit = _limit(last, figures["p50"])
     work = last.work or {}
+    wall_ns = sum(each.method["wall_ns"] for each in cell.results)
+    calls = sum((each.latency_ns or {})["n"] * each.method["inner"] for each in cell.results)
+    per_second = calls * 1e9 / max(wall_ns, 1)
     return dataclasses.replace(
         last,
+        status=status,
+        reason=reason,
         latency_ns=figures,
+        roofline=limit,
         cold_first_s=sorted(colds)[len(colds) // 2] if colds else None,
+        stream=_stream(cell, figures, wall_ns),
+        health=max((each.health for each in cell.results), key=_disturbed),
         rate={
             "items_s": per_second * work.get("items", 0),
             "flop_s": per_second * work.get("flops", 0),
@@ -191,11 +240,50 @@ def row_of(cell: Measured, control: Measured, session: str, samples: Path) -> Re
         method={
             **last.method,
             "session": session,
-            "schedule": "closed loop, in turns with the other cells of the session",
+            "schedule": f"{last.method['schedule']}; in turns with the other cells of the session",
+            "wall_ns": wall_ns,
+            "control": _control(control),
+            "cpu_ns": sum(each.method["cpu_ns"] for each in cell.results),
             "restarts": len(cell.layouts),
             "layouts": [len(each) for each in cell.layouts.values()],
         },
     )
+
+
+def _limit(last: Result, p50_ns: Any) -> tuple[Status, str, Mapping[str, Any] | None]:
+    """Status, reason and `roofline` of the median of all restarts; `last` has one's own."""
+    if last.roofline is None or not p50_ns:
+        return "ok", "", None
+    efficiency = last.roofline["bound_ns"] / p50_ns
+    limit = {**last.roofline, "efficiency": round(efficiency, 4)}
+    reason = suspicion(efficiency)
+    return "suspect" if reason else "ok", reason, limit
+
+
+def _stream(cell: Measured, figures: Mapping[str, Any], wall_ns: int) -> dict[str, Any] | None:
+    """Margins, misses and backlog of all restarts together."""
+    from flyback.workloads.record import streamed
+
+    last = cell.results[-1]
+    if last.stream is None:
+        return None
+    backlog = max((each.stream or {}).get("backlog_max", 0) for each in cell.results)
+    items = (last.work or {})["items"]
+    return streamed({**last.stream, "backlog_max": backlog}, items, cell.samples, figures, wall_ns)
+
+
+def _control(control: Measured) -> dict[str, Any] | None:
+    """What the calibration cell took: the unit of a history."""
+    found = control.samples
+    if not found:
+        return None
+    return {"version": CONTROL_VERSION, "n": len(found), "p50_ns": round(median(found))}
+
+
+def _disturbed(health: Mapping[str, Any]) -> int:
+    """How much a restart was disturbed; the row shows the worst."""
+    order = ("clean", "unknown", "contended", "throttled")
+    return order.index(health["verdict"]) if health.get("verdict") in order else 0
 
 
 def _grouped(benchmark: Benchmark) -> Iterator[Sequence[CellSpec]]:

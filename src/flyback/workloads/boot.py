@@ -44,7 +44,8 @@ class Boot(Plugin):
     which the run's events tell (launch, first line, first result). Cold files are read from the
     disk, warm ones from the page cache: the first sample of a fresh machine is the honest one, and
     it is the record's `cold_first_s`. With torch on a GPU the first result includes the CUDA
-    context and the compilation of kernels.
+    context and the compilation of kernels. Latency in ns per program; of it `import_s` and
+    `first_result_s` in seconds, medians, and the rest is the interpreter's own start.
     """
 
     name = "boot"

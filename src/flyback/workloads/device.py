@@ -21,6 +21,8 @@ __all__ = ["Device", "Kind", "open_device", "torch_or_error"]
 
 Kind = Literal["cpu", "cuda"]
 
+_NARROW_BYTES = 4  # types of fewer are widened on their way home: NumPy has no bfloat16
+
 
 class Device:
     """Where a plug-in's arrays live. This one is the host.
@@ -61,7 +63,8 @@ class Device:
 
         if hasattr(value, "detach"):  # a tensor of torch
             value = value.detach().cpu()
-            value = (value.float() if value.dtype.is_floating_point else value).numpy()
+            narrow = value.dtype.is_floating_point and value.element_size() < _NARROW_BYTES
+            value = (value.float() if narrow else value).numpy()
         return np.asarray(value)
 
     def synchronize(self) -> None:

@@ -27,7 +27,7 @@ class Disk(Plugin):
     after replication, so small files measure a round trip and large ones the volume's throughput.
     `read`: the whole file, dropped from the page cache first as far as the kernel follows the
     advice. `pages`: 64 random pages of 4 KiB, one after another, so a device's latency and not its
-    parallelism.
+    parallelism. Latency in ns per file, or per 64 pages.
     """
 
     name = "disk"

@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,9 @@ def source_sha256(module: str) -> str:
     digest = hashlib.sha256()
     folder = Path(__file__).resolve().parent
     own = folder / module.removeprefix("flyback.workloads.").split(".", maxsplit=1)[0]
+    plugin = getattr(sys.modules.get(module), "__file__", None)
+    if plugin and not Path(plugin).is_relative_to(folder):  # somebody's own: its module alone
+        digest.update(Path(plugin).name.encode() + b"\0" + Path(plugin).read_bytes())
     for path in sorted([*folder.glob("*.py"), *own.rglob("*.py"), *own.rglob("*.cu")]):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

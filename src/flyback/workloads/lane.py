@@ -4,7 +4,7 @@ One JSON document per line, a question on standard input and an answer on standa
 two questions it waits for the next and uses no processor. What libraries print goes to standard
 error.
 
-    {"workload": NAME or module:Class, "parameters": {…}}   → {"typical_ns": …} or {"invalid": …}
+    {"workload": NAME or module:Class, "parameters": {…}}   → {"typical_ns": …} or {"failed": …}
     {"renew": SEED}                                         → {"setup_ns": …}
     {"turn": COUNT, "settle": COUNT}                        → {"samples": […]}
     {"used": true}                                          → {"cpu_ns": …}
@@ -66,7 +66,12 @@ def answers(questions: TextIO | Iterator[str]) -> Iterator[dict[str, Any]]:
         cell.warm()
         gc.collect()
         gc.freeze()  # so that the collection before each turn has nothing to search
-        yield {"typical_ns": _typical(cell), "setup_ns": round(cell.cold["setup_s"] * 1e9)}
+        period_ns = cell.prepared.period_ns
+        yield {
+            "typical_ns": period_ns or _typical(cell),
+            "setup_ns": round(cell.cold["setup_s"] * 1e9),
+            "paced": period_ns is not None,
+        }
         for line in questions:
             question = json.loads(line)
             if "finish" in question:
@@ -87,9 +92,12 @@ def _answer(cell: Cell, question: dict[str, Any]) -> dict[str, Any]:
         cell.renew(registry.create(cell.declaration), question["renew"])
         return {"setup_ns": time.perf_counter_ns() - began}
     before = len(cell.timing.latencies)
-    # A device goes from process to process too: the first call after another's pays for that.
-    settle = max(question["settle"], int(cell.on_device))
-    cell.timing.block(cell.workload.run, question["turn"], settle)
+    if cell.prepared.period_ns is not None:
+        cell.timing.paced(cell.workload.run, before + question["turn"], cell.prepared.period_ns)
+    else:
+        # A device goes from process to process too: the first call after another's pays for that.
+        settle = max(question["settle"], int(cell.on_device))
+        cell.timing.block(cell.workload.run, question["turn"], settle)
     return {"samples": cell.timing.latencies[before:].tolist()}
 
 

@@ -64,6 +64,7 @@ class Lane:
             text=True,
         )
         self.typical_ns = 0
+        self.paced = False
         self._setup_ns = 0
         self._quick_ns = _FIRST * _QUICK_NS
         with contextlib.suppress(OSError):  # it has ended: open() says why
@@ -89,6 +90,7 @@ class Lane:
         if "result" in answer:
             raise LaneError(answer["result"]["reason"], answer["result"]["status"])
         self.typical_ns = answer["typical_ns"]
+        self.paced = answer["paced"]
         self._setup_ns = answer["setup_ns"]
 
     @property

@@ -249,12 +249,13 @@ def declare(kind: type[Plugin], implementation: str = "") -> Declaration:
 
 def _version(package: str) -> str:
     import importlib.metadata
+    import platform
 
+    if package == "python":
+        return platform.python_version()
     for name in (package, f"{package}-headless", {"cv2": "opencv-python-headless"}.get(package)):
         try:
             return importlib.metadata.version(name) if name else "unknown"
         except importlib.metadata.PackageNotFoundError:
             continue
-    import platform
-
-    return platform.python_version() if package == "python" else "unknown"
+    return "unknown"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -17,12 +18,12 @@ from flyback.workloads.cell import Cell
 from flyback.workloads.control import CONTROL_VERSION
 from flyback.workloads.environment import cpu_model, describe_environment, source_sha256
 from flyback.workloads.fingerprint import fingerprint
-from flyback.workloads.roofline import SUSPECT, roofline
+from flyback.workloads.roofline import roofline, suspicion
 from flyback.workloads.samples import save
 from flyback.workloads.timing import SETTLE, Timing, timer_overhead_ns
 from flyback.workloads.workload import Stream, Work
 
-__all__ = ["complete", "draft", "refused"]
+__all__ = ["complete", "draft", "refused", "streamed"]
 
 _CLOSED = "closed loop: the next call starts when the last one has ended"
 _OPEN = "open loop: each call is due at a fixed time, and its latency counts from then"
@@ -79,11 +80,11 @@ def complete(result: Result, cell: Cell, extra: dict[str, Any] | None = None) ->
     assert p50 is None or isinstance(p50, int)  # noqa: S101  # for mypy: percentiles are whole
     ceilings = setting.ceilings(result.device["kind"]) if setting.ceilings else None
     limit = roofline(work, prepared.dtype, p50, ceilings)
-    suspect = limit is not None and limit["efficiency"] > SUSPECT
+    reason = suspicion(limit["efficiency"]) if limit is not None else ""
     return dataclasses.replace(
         result,
-        status="suspect" if suspect else "ok",
-        reason=f"quicker than the machine's limit: efficiency over {SUSPECT}" if suspect else "",
+        status="suspect" if reason else "ok",
+        reason=reason,
         accuracy=cell.gate.record(),
         latency_ns=latency,
         device_ns=_device(timing),
@@ -122,6 +123,7 @@ def _method(cell: Cell) -> dict[str, Any]:
         "blocks": len(timing.starts),
         "control": _control(timing),
         "settle_n": SETTLE,
+        "cache": "not flushed between calls",
         "gc": "disabled",
         "cold": {name: round(value, 6) for name, value in cell.cold.items()},
         "percentile": "nearest rank (inverted_cdf)",
@@ -143,27 +145,43 @@ def _control(timing: Timing) -> dict[str, Any] | None:
 
 
 def _stream(stream: Stream, work: Work, timing: Timing, latency: dict[str, Any]) -> dict[str, Any]:
+    described = {**encode(stream), "backlog_max": timing.backlog_max}
+    return streamed(described, work.items, timing.latencies, latency, timing.wall_ns)
+
+
+def streamed(
+    stream: Mapping[str, Any],
+    items: int,
+    latencies: Sequence[int],
+    latency: Mapping[str, Any],
+    wall_ns: int,
+) -> dict[str, Any]:
     """Real-time margin = signal time consumed / wall time; above 1 keeps up.
 
     The mean is over the whole of the timed blocks. `margin_p99` is the margin at the p99 latency:
     99 % of samples have at least that much.
+
+    Args:
+        stream: Fields of `Stream`, and `backlog_max`.
+        items: Frames of one sample.
+        latencies: All of them, ns.
+        latency: Their percentiles, ns.
+        wall_ns: Of the timed blocks.
     """
     # Exact until the last division: a margin is a quotient that people quote.
-    each_ns = Fraction(work.items * stream.hop * 10**9) / Fraction(stream.fs_hz)
-    signal_ns = each_ns * len(timing.latencies)
+    each_ns = Fraction(items * stream["hop"] * 10**9) / Fraction(stream["fs_hz"])
+    signal_ns = each_ns * len(latencies)
 
     def margin(span_ns: int | None) -> float | None:
         return float(each_ns / span_ns) if span_ns else None
 
-    misses = sum(1 for value in timing.latencies if value > stream.deadline_ns)
     return {
-        **encode(stream),
-        "frames": work.items * len(timing.latencies),
-        "frames_per_sample": work.items,
+        **stream,
+        "frames": items * len(latencies),
+        "frames_per_sample": items,
         "signal_ns": round(signal_ns),
-        "misses": misses,
-        "backlog_max": timing.backlog_max,
-        "margin_mean": float(signal_ns / timing.wall_ns) if timing.wall_ns else None,
+        "misses": sum(1 for value in latencies if value > stream["deadline_ns"]),
+        "margin_mean": float(signal_ns / wall_ns) if wall_ns else None,
         "margin_p50": margin(latency["p50"]),
         "margin_p99": margin(latency["p99"]),
     }

@@ -58,13 +58,20 @@ def find(name: str) -> Declaration:
     """
     if ":" in name:
         try:
-            declaration = declared(name)
+            found = _load(name)
         except (ImportError, AttributeError) as error:
             raise UserError(
                 f"{name} can't be loaded: {error}",
                 where="workload",
-                remedy="write module:Class, of a module that Python finds",
+                remedy="write module:Class; for a module of this folder put PYTHONPATH=. before",
             ) from error
+        if not _is_workload(found):
+            raise UserError(
+                f"{name} is no workload",
+                where="workload",
+                remedy="name a class that extends flyback.workloads.plugin.Plugin and has a `name`",
+            )
+        declaration = _as_declaration(found, name)
     elif name in _OWN:
         declaration = declared(_OWN[name])
     else:
@@ -82,6 +89,12 @@ def find(name: str) -> Declaration:
 def declared(reference: str) -> Declaration:
     """The declaration that `module:name` names: a `Declaration`, or the class of a `Plugin`."""
     return _as_declaration(_load(reference), reference)
+
+
+def _is_workload(found: Any) -> bool:
+    if isinstance(found, type) and issubclass(found, Plugin):
+        return hasattr(found, "name")
+    return isinstance(found, Declaration)
 
 
 def _as_declaration(found: Any, reference: str) -> Declaration:

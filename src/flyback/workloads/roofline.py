@@ -13,7 +13,7 @@ from typing import Any
 
 from flyback.workloads.workload import Work
 
-__all__ = ["SUSPECT", "bound_ns", "roofline"]
+__all__ = ["SUSPECT", "bound_ns", "roofline", "suspicion"]
 
 SUSPECT = 1.05
 """Efficiency above which a row is no record."""
@@ -50,6 +50,12 @@ def bound_ns(work: Work, dtype: str, ceilings: Mapping[str, Any]) -> tuple[float
     if overhead > terms[limiter] * 1e9:
         limiter = "launch"
     return max(terms.values()) * 1e9 + overhead, limiter
+
+
+def suspicion(efficiency: float) -> str:
+    """Why a row is `suspect`; empty where it is not."""
+    over = efficiency > SUSPECT
+    return f"quicker than the machine's limit: efficiency over {SUSPECT}" if over else ""
 
 
 def roofline(

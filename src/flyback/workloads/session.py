@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _MOST_A_TURN = 50
+_ARRIVALS = 10  # of a turn in an open loop, at least: of one alone nothing could wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,7 @@ class Session:
     """Measures cells in turns.
 
     Args:
-        cells: The first is the baseline of comparisons.
+        cells: The first is the baseline of comparisons, in which `CONTROL` takes no part.
         schedule: How long.
         stop: Asked before each round whether to end early.
         report: Told what happens.
@@ -169,7 +170,7 @@ class Session:
         return all(
             ratio_between(first, other, self._schedule.least_effect).verdict != "undecided"
             for other in others
-            if first.status == other.status == "ok"
+            if other.spec is not CONTROL and first.status == other.status == "ok"
         )
 
     def _restart(self, restart: int) -> None:
@@ -251,9 +252,17 @@ class Session:
             each.take()
 
 
-def turn_of(typical_ns: int, turn_ns: int) -> tuple[int, int]:
-    """Samples of a turn, and calls before them that are not timed."""
+def turn_of(typical_ns: int, turn_ns: int, *, paced: bool = False) -> tuple[int, int]:
+    """Samples of a turn, and calls before them that are not timed.
+
+    Args:
+        typical_ns: Of one sample; where paced, between two arrivals.
+        turn_ns: A turn takes about so long.
+        paced: Whether samples come when they come, in an open loop.
+    """
     count = max(1, min(_MOST_A_TURN, turn_ns // max(typical_ns, 1)))
+    if paced:
+        return max(count, _ARRIVALS), 0
     return count, 2 if count > 1 else 0
 
 
@@ -263,7 +272,7 @@ class _Turns:
     def __init__(self, cell: Measured, lane: Lane, turn_ns: int) -> None:
         self._cell = cell
         self._lane = lane
-        self._count, self._settle = turn_of(lane.typical_ns, turn_ns)
+        self._count, self._settle = turn_of(lane.typical_ns, turn_ns, paced=lane.paced)
 
     def take(self) -> None:
         """One turn; its samples belong to the latest layout of the latest restart."""
