@@ -41,3 +41,6 @@ class CountingStore:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         self.puts += 1  # S3 prices a listing as it does a PUT
         yield from self._store.list(prefix)
+
+    def delete(self, key: str) -> None:
+        self._store.delete(key)  # S3 does not charge for it

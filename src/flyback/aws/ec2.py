@@ -248,8 +248,27 @@ class Ec2(Service):
         found = self._pages("describe_network_interfaces", "NetworkInterfaces", Filters=filters)
         return tuple(item["NetworkInterfaceId"] for item in found)
 
-    def terminate(self, instance_ids: Sequence[str]) -> None:
-        """Terminate machines; ones that EC2 has forgotten do not matter."""
+    def terminate(self, instance_ids: Sequence[str], *, at_once: bool = False) -> None:
+        """Terminate machines; ones that EC2 has forgotten do not matter.
+
+        Args:
+            instance_ids: Which.
+            at_once: Do not wait for operating systems, which may hang.
+        """
         known = [name for name in instance_ids if self.instance(name) is not None]
-        if known:  # one unknown id would refuse them all
-            self._call("terminate_instances", InstanceIds=known)
+        if not known:  # one unknown id would refuse them all
+            return
+        if at_once:
+            try:
+                self._call("terminate_instances", InstanceIds=known, SkipOsShutdown=True)
+            except ServiceError as error:
+                if "SkipOsShutdown" not in error.what:
+                    raise
+            else:
+                return  # an older botocore, as Lambda may have, does not know the switch
+        self._call("terminate_instances", InstanceIds=known)
+
+    def tag(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        """Set tags of machines; the metadata service shows them at once."""
+        pairs = [{"Key": key, "Value": text} for key, text in sorted(tags.items())]
+        self._call("create_tags", Resources=list(instance_ids), Tags=pairs)

@@ -17,6 +17,8 @@ from flyback.aws.ledger import Ledger, NoLedger
 from flyback.aws.logs import Logs
 from flyback.aws.quotas import Quotas
 from flyback.aws.s3 import Buckets
+from flyback.aws.scheduler import Scheduler
+from flyback.aws.sns import Topics
 from flyback.aws.ssm import Parameters
 from flyback.aws.sts import Identity, Sts
 from flyback.aws.tagging import Tagging
@@ -115,6 +117,14 @@ class Session:
     @property
     def quotas(self) -> Quotas:
         return Quotas(self.client("service-quotas"), self._ledger)
+
+    @property
+    def schedules(self) -> Scheduler:
+        return Scheduler(self.client("scheduler"), self._ledger)
+
+    @property
+    def topics(self) -> Topics:
+        return Topics(self.client("sns"), self._ledger)
 
     @property
     def tagging(self) -> Tagging:

@@ -10,8 +10,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["BUNDLES", "WORKDIRS", "AttemptPaths", "RunPaths", "bundle_key", "home", "workdir_key"]
+__all__ = [
+    "ACTIVE",
+    "BUNDLES",
+    "WORKDIRS",
+    "AttemptPaths",
+    "RunPaths",
+    "active_key",
+    "bundle_key",
+    "home",
+    "workdir_key",
+]
 
+ACTIVE = "active"
 BUNDLES = "bundles"
 WORKDIRS = "workdirs"
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -25,6 +36,11 @@ def home(environ: dict[str, str]) -> Path:
 def bundle_key(sha256: str) -> str:
     """Key of the agent bundle with that hash."""
     return f"{BUNDLES}/{sha256}.tar.gz"
+
+
+def active_key(run_id: str) -> str:
+    """Key of the note that a run may have a machine; the guardian looks after each of them."""
+    return f"{ACTIVE}/{run_id}.json"
 
 
 def workdir_key(sha256: str) -> str:
@@ -61,6 +77,11 @@ class AttemptPaths:
     @property
     def environment(self) -> str:
         return f"{self.prefix}/environment.json"
+
+    @property
+    def request(self) -> str:
+        """What the guardian asked for, stored before it asked, with If-None-Match."""
+        return f"{self.prefix}/request.json"
 
     def sample(self, name: str) -> str:
         """Raw samples of one cell."""
@@ -114,6 +135,16 @@ class RunPaths:
     @property
     def certificate(self) -> str:
         return f"{self.prefix}/certificate.json"
+
+    @property
+    def ledger(self) -> str:
+        """Prefix of the guardian's create-ledger: one object per entry."""
+        return f"{self.prefix}/ledger"
+
+    @property
+    def extension(self) -> str:
+        """A move of the deadline that has begun; gone once it is complete, or undone."""
+        return f"{self.prefix}/extension.json"
 
     @property
     def marker(self) -> str:

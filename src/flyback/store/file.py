@@ -73,6 +73,9 @@ class FileStore:
                     found.append(StoredObject(key, path.stat().st_size))
         yield from sorted(found, key=lambda item: item.key)
 
+    def delete(self, key: str) -> None:
+        self.path(key).unlink(missing_ok=True)
+
     def path(self, key: str) -> Path:
         """The file of a key.
 

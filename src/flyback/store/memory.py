@@ -48,3 +48,6 @@ class MemoryStore:
         for key in sorted(self._objects):
             if key.startswith(prefix):
                 yield StoredObject(key, len(self._objects[key]))
+
+    def delete(self, key: str) -> None:
+        self._objects.pop(key, None)

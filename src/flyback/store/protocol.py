@@ -57,3 +57,7 @@ class Store(Protocol):
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Every object under a prefix, in key order."""
         ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is removed already."""
+        ...

@@ -69,3 +69,7 @@ class S3Store:
             for page in pages:
                 for item in page.get("Contents", []):
                     yield StoredObject(item["Key"].removeprefix(self._prefix), item["Size"])
+
+    def delete(self, key: str) -> None:
+        with translated(f"{self.url}/{key}"):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
