@@ -78,13 +78,15 @@ def test_the_guardian_is_no_wider_than_its_work(core: dict[str, Any]) -> None:
         assert not [action for action in _actions(statement) if "*" in action]
         assert "logs:CreateLogGroup" not in _actions(statement)
         if statement["Resource"] == "*":
-            assert _actions(statement) == ["ec2:DescribeInstances"]
+            assert _actions(statement) == ["ec2:DescribeInstances", "ec2:DescribeSubnets"]
         if "iam:PassRole" in _actions(statement):
             to = statement["Condition"]["StringEquals"]["iam:PassedToService"]
-            passed[to] = statement["Resource"]["Fn::GetAtt"][0]
+            named = statement["Resource"]
+            named = named if isinstance(named, list) else [named]
+            passed[to] = [arn["Fn::GetAtt"][0] for arn in named]
     assert passed == {
-        "ec2.amazonaws.com": "InstanceRole",
-        "scheduler.amazonaws.com": "SchedulerTerminateRole",
+        "ec2.amazonaws.com": ["InstanceRole"],
+        "scheduler.amazonaws.com": ["SchedulerTerminateRole", "SchedulerInvokeRole"],
     }
 
 

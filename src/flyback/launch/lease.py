@@ -9,32 +9,49 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from flyback.aws.scheduler import Moment
 from flyback.aws.session import Session
+from flyback.errors import NotFoundError
+from flyback.spec.codec import dumps, loads
+from flyback.spec.launch import Launch, Place
+from flyback.spec.paths import LEASES, LeasePaths
+from flyback.store.protocol import Store
 
-__all__ = ["END_TARGET", "Place", "arm_guardian", "arm_machine", "move", "names", "release"]
+__all__ = [
+    "END_TARGET",
+    "arm_guardian",
+    "arm_machine",
+    "held",
+    "held_runs",
+    "hold",
+    "move",
+    "names",
+    "release",
+    "stem",
+]
 
 END_TARGET = "arn:aws:scheduler:::aws-sdk:ec2:terminateInstances"
 _STEM = 50  # a schedule's name takes 64 characters
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a deployment keeps its schedules, and who acts for them.
+def hold(store: Store, launch: Launch) -> None:
+    """Give the guardian a run to look after, as it stands; before anything is asked of EC2."""
+    store.put(LeasePaths(launch.run_id).launch, (dumps(launch) + "\n").encode())
 
-    Args:
-        group: Schedule group.
-        guardian: ARN of the guardian; empty where only machines are armed.
-        invoke_role: ARN of the role that may invoke the guardian.
-        terminate_role: ARN of the role that may terminate the deployment's machines.
-    """
 
-    group: str
-    guardian: str = ""
-    invoke_role: str = ""
-    terminate_role: str
+def held(store: Store, run_id: str) -> Launch | None:
+    """A run that the guardian looks after; None where it is over."""
+    try:
+        return loads(Launch, store.get(LeasePaths(run_id).launch))
+    except NotFoundError:
+        return None
+
+
+def held_runs(store: Store) -> tuple[str, ...]:
+    """All runs that the guardian looks after."""
+    parts = (item.key.split("/") for item in store.list(f"{LEASES}/"))
+    return tuple(run_id for _, run_id, name in parts if name == "launch.json")
 
 
 def names(run_id: str, attempts: int) -> tuple[str, ...]:
@@ -91,15 +108,24 @@ def move(session: Session, group: str, wanted: Iterable[str], deadline: float) -
     return tuple(moved)
 
 
-def release(session: Session, group: str, run_id: str, attempts: int) -> None:
-    """Remove a run's schedules: it is over."""
+def release(session: Session, store: Store, group: str, run_id: str, attempts: int) -> None:
+    """Remove a run's schedules, then what the guardian keeps of it: it is over."""
     for name in names(run_id, attempts):
         session.schedules.delete(group, name)
+    kept = [item.key for item in store.list(f"{LeasePaths(run_id).prefix}/")]
+    # the launch goes last: as long as it is there the next sweep releases again
+    for key in sorted(kept, key=lambda key: key.endswith("/launch.json")):
+        store.delete(key)
+
+
+def stem(run_id: str) -> str:
+    """What the names of a run's schedules begin with."""
+    return run_id[-_STEM:]
 
 
 def _guardian_name(run_id: str) -> str:
-    return f"{run_id[-_STEM:]}-deadline"
+    return f"{stem(run_id)}-deadline"
 
 
 def _machine_name(run_id: str, number: int) -> str:
-    return f"{run_id[-_STEM:]}-machine-{number}"
+    return f"{stem(run_id)}-machine-{number}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from flyback.spec.job import JobSpec
 
-__all__ = ["Attempt", "Launch", "Refusal"]
+__all__ = ["Attempt", "Launch", "Place", "Refusal"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,23 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a deployment keeps its schedules, and who acts for them.
+
+    Args:
+        group: Schedule group.
+        terminate_role: ARN of the role that may terminate the deployment's machines.
+        guardian: ARN of the guardian; empty where only machines are armed.
+        invoke_role: ARN of the role that may invoke the guardian.
+    """
+
+    group: str
+    terminate_role: str
+    guardian: str = ""
+    invoke_role: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Launch:
     """All that the agent and the guardian need to know of a run.
 
@@ -81,6 +98,7 @@ class Launch:
         deadline: Seconds since the epoch; nothing bills past it.
         attempts: In order; the last one is current.
         rehearsed: Whether the account is an emulated one.
+        place: Where its schedules are; None on the local engine.
     """
 
     run_id: str
@@ -97,3 +115,4 @@ class Launch:
     deadline: float
     attempts: tuple[Attempt, ...] = ()
     rehearsed: bool = False
+    place: Place | None = None

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
-    "ACTIVE",
     "BUNDLES",
+    "LEASES",
     "WORKDIRS",
     "AttemptPaths",
+    "LeasePaths",
     "RunPaths",
-    "active_key",
     "bundle_key",
     "home",
     "workdir_key",
 ]
 
-ACTIVE = "active"
 BUNDLES = "bundles"
+LEASES = "leases"
 WORKDIRS = "workdirs"
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -36,11 +36,6 @@ def home(environ: dict[str, str]) -> Path:
 def bundle_key(sha256: str) -> str:
     """Key of the agent bundle with that hash."""
     return f"{BUNDLES}/{sha256}.tar.gz"
-
-
-def active_key(run_id: str) -> str:
-    """Key of the note that a run may have a machine; the guardian looks after each of them."""
-    return f"{ACTIVE}/{run_id}.json"
 
 
 def workdir_key(sha256: str) -> str:
@@ -77,11 +72,6 @@ class AttemptPaths:
     @property
     def environment(self) -> str:
         return f"{self.prefix}/environment.json"
-
-    @property
-    def request(self) -> str:
-        """What the guardian asked for, stored before it asked, with If-None-Match."""
-        return f"{self.prefix}/request.json"
 
     def sample(self, name: str) -> str:
         """Raw samples of one cell."""
@@ -142,11 +132,6 @@ class RunPaths:
         return f"{self.prefix}/ledger"
 
     @property
-    def extension(self) -> str:
-        """A move of the deadline that has begun; gone once it is complete, or undone."""
-        return f"{self.prefix}/extension.json"
-
-    @property
     def marker(self) -> str:
         """The run's terminal marker, created with If-None-Match."""
         return f"{self.prefix}/marker.json"
@@ -154,3 +139,31 @@ class RunPaths:
     def attempt(self, number: int) -> AttemptPaths:
         """Keys of attempt `number`, which counts from 1."""
         return AttemptPaths(f"{self.prefix}/attempts/{number}")
+
+
+@dataclass(frozen=True)
+class LeasePaths:
+    """Keys of what the guardian acts on, while a run may have a machine.
+
+    They lie beside the runs, where machines can't write: a job must not be able to tell the
+    guardian what to launch.
+    """
+
+    run_id: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{LEASES}/{self.run_id}"
+
+    @property
+    def launch(self) -> str:
+        return f"{self.prefix}/launch.json"
+
+    @property
+    def extension(self) -> str:
+        """A move of the deadline that has begun; gone once it is complete, or undone."""
+        return f"{self.prefix}/extension.json"
+
+    def request(self, number: int) -> str:
+        """An attempt of the guardian's, stored before it asks, with If-None-Match."""
+        return f"{self.prefix}/attempt-{number}.json"

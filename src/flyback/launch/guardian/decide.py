@@ -23,6 +23,7 @@ _BY_HAND = "Client.UserInitiatedShutdown"
 _FRESH_S = 600.0  # EC2 may not describe a fresh machine for a while
 _BOOT_S = 1200.0  # from launch to the first beat, at most
 _SILENT_S = 600.0  # twenty beats
+_ASKED_S = 900.0  # whoever asked has the answer, or never will
 _LINGER_S = 600.0  # from the last word to the end of the machine: uploads, or a reclaim
 _WORTH_S = 600.0  # less than this before the deadline, a machine would only boot
 
@@ -54,7 +55,7 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Relaunch:
-    """Ask for another machine, or ask again what was asked already (`again`)."""
+    """Ask for another machine; or, `again`, see to the answer of what was asked already."""
 
     number: int
     market: str
@@ -72,12 +73,18 @@ Step = End | Mark | Relaunch | Release
 def decide(facts: RunFacts) -> tuple[Step, ...]:
     """The steps to take now, in order; none where all is well."""
     launch = facts.launch
-    if launch is None or not launch.attempts:
+    if launch is None:
         return ()
     if facts.now >= launch.deadline:
         return _past_deadline(facts)
     if facts.marker is not None:
         return _over(facts, facts.marker)
+    if not launch.attempts:  # whoever launches it has not asked yet
+        return ()
+    return _going_on(facts, launch)
+
+
+def _going_on(facts: RunFacts, launch: Launch) -> tuple[Step, ...]:
     left = facts.attempt_marker
     if left is not None and left.kind != "INTERRUPTED" and left.reason != "lost":
         # the agent ended between the attempt's marker and the run's
@@ -104,7 +111,7 @@ def next_market(policy: SpotPolicy, attempts: Sequence[Attempt], region: str) ->
 
 def _past_deadline(facts: RunFacts) -> tuple[Step, ...]:
     steps: list[Step] = []
-    if facts.marker is None:
+    if facts.marker is None and facts.attempt is not None:
         steps.append(Mark(verdict=_last_words(facts), final=True))
     living = _tagged(facts)
     if living:
@@ -144,6 +151,11 @@ def _alive(facts: RunFacts, machine: Instance) -> tuple[Step, ...]:
         return (End(machines=(machine.instance_id,), why=words),) if lingers else ()
     if machine.state not in ("pending", "running"):
         return ()
+    attempt = facts.attempt
+    if attempt is not None and attempt.instance_id is None:
+        asked = attempt.asked_at or machine.launched_at
+        if facts.ours or facts.now - asked > _ASKED_S:
+            return (Relaunch(number=attempt.number, market=attempt.market, again=True),)
     patience = _SILENT_S if facts.beat is not None else _BOOT_S
     heard = max(facts.beat.at if facts.beat is not None else 0.0, machine.launched_at)
     silent = facts.now - heard

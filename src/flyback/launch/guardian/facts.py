@@ -9,9 +9,11 @@ from flyback.aws.ec2 import GONE, Instance
 from flyback.errors import NotFoundError
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.guardian.guard import Guard
+from flyback.launch.lease import held
 from flyback.launch.records import Records
 from flyback.spec.event import Marker
 from flyback.spec.launch import Attempt, Launch
+from flyback.spec.paths import LeasePaths
 
 __all__ = ["ATTEMPT_TAG", "NAME_TAG", "Beat", "RunFacts", "look"]
 
@@ -32,7 +34,7 @@ class RunFacts:
     """A run as it stands.
 
     Args:
-        launch: None where launch.json is not there.
+        launch: None where the run is over and released.
         marker: The run's.
         attempt_marker: Of the last attempt.
         beat: Of the last attempt.
@@ -82,7 +84,7 @@ def look(guard: Guard, run_id: str) -> RunFacts:
         RefusedError: the account does not answer.
     """
     records = guard.records(run_id)
-    launch = records.launch()
+    launch = held(guard.store, run_id)
     number = launch.attempts[-1].number if launch is not None and launch.attempts else 0
     keys = records.paths.attempt(number)
     return RunFacts(
@@ -92,7 +94,7 @@ def look(guard: Guard, run_id: str) -> RunFacts:
         attempt_marker=records.read(Marker, keys.marker) if number else None,
         beat=_beat(records, number) if number else None,
         machines=_machines(guard, run_id, launch),
-        ours=bool(number) and records.read(Attempt, keys.request) is not None,
+        ours=bool(number) and records.read(Attempt, LeasePaths(run_id).request(number)) is not None,
         now=guard.clock.now(),
     )
 

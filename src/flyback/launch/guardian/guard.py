@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from flyback.aws.session import Access, Session
 from flyback.launch.guardian.ledger import StoreLedger
-from flyback.launch.lease import Place
 from flyback.launch.records import Records
 from flyback.spec.clock import Clock, clock_from_environment
+from flyback.spec.launch import Place
 from flyback.store.open import open_store
 from flyback.store.protocol import Store
 

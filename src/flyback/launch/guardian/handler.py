@@ -10,8 +10,8 @@ from flyback.launch.fleet import RUN_TAG
 from flyback.launch.guardian.events import read
 from flyback.launch.guardian.facts import NAME_TAG
 from flyback.launch.guardian.guard import Guard, from_environment
-from flyback.launch.guardian.sweep import Done, active_runs, sweep, tend_each
-from flyback.spec.launch import Launch
+from flyback.launch.guardian.sweep import Done, sweep, tend_each
+from flyback.launch.lease import held, held_runs
 
 __all__ = ["handle", "serve"]
 
@@ -46,10 +46,9 @@ def _runs_of(guard: Guard, instance_id: str) -> tuple[str, ...]:
     tags = machine.tags if machine is not None else {}
     if tags.get(RUN_TAG):
         return (tags[RUN_TAG],) if tags.get(NAME_TAG) == guard.name else ()
-    return tuple(run_id for run_id in active_runs(guard) if _has(guard, run_id, instance_id))
+    return tuple(run_id for run_id in held_runs(guard.store) if _has(guard, run_id, instance_id))
 
 
 def _has(guard: Guard, run_id: str, instance_id: str) -> bool:
-    records = guard.records(run_id)
-    launch = records.read(Launch, records.paths.launch)
+    launch = held(guard.store, run_id)
     return launch is not None and instance_id in {item.instance_id for item in launch.attempts}

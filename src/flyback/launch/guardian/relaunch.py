@@ -19,10 +19,11 @@ from flyback.launch.guardian.decide import Relaunch
 from flyback.launch.guardian.facts import ATTEMPT_TAG
 from flyback.launch.guardian.guard import Guard
 from flyback.launch.guardian.reap import DEADLINE_TAG
-from flyback.launch.lease import arm_machine
+from flyback.launch.lease import arm_machine, hold
 from flyback.launch.records import Records
 from flyback.spec.codec import dumps
 from flyback.spec.launch import Attempt, Launch, Refusal
+from flyback.spec.paths import LeasePaths
 
 __all__ = ["next_request", "relaunch"]
 
@@ -42,7 +43,8 @@ def relaunch(guard: Guard, launch: Launch, step: Relaunch) -> Launch:
     records = guard.records(launch.run_id)
     attempt = _stored(guard, records, launch, step)
     launch = _with(launch, attempt)
-    records.write(records.paths.launch, launch)
+    hold(guard.store, launch)
+    records.write(records.paths.launch, launch)  # the new machine's agent reads it
     machine = _found(guard, launch.run_id, attempt.number)
     if machine is None:
         attempt = _asked(guard, launch.run_id, attempt)
@@ -52,6 +54,7 @@ def relaunch(guard: Guard, launch: Launch, step: Relaunch) -> Launch:
     if attempt.instance_id:
         named = (launch.run_id, attempt.number, attempt.instance_id)
         arm_machine(guard.session, guard.place, named, launch.deadline)
+    hold(guard.store, launch)
     records.write(records.paths.launch, launch)
     return launch
 
@@ -79,7 +82,7 @@ def next_request(launch: Launch, number: int, market: str) -> dict[str, Any]:
 
 def _stored(guard: Guard, records: Records, launch: Launch, step: Relaunch) -> Attempt:
     """The attempt as it was first written down, by us or by another guardian."""
-    key = records.paths.attempt(step.number).request
+    key = LeasePaths(launch.run_id).request(step.number)
     if not step.again:
         attempt = Attempt(
             number=step.number,
@@ -95,10 +98,8 @@ def _stored(guard: Guard, records: Records, launch: Launch, step: Relaunch) -> A
             pass
         else:
             return attempt
-    found = records.read(Attempt, key)
-    if found is None:
-        raise ServiceError("the stored request is gone", where=key)
-    return found
+    # one of the client's is in the launch alone
+    return records.read(Attempt, key) or launch.attempts[-1]
 
 
 def _elsewhere(guard: Guard, launch: Launch, request: dict[str, Any]) -> dict[str, Any]:

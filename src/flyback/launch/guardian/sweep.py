@@ -10,17 +10,11 @@ from flyback.launch.guardian.guard import Guard
 from flyback.launch.guardian.notify import tell
 from flyback.launch.guardian.reap import end, overdue
 from flyback.launch.guardian.tend import tend
-from flyback.spec.paths import ACTIVE
+from flyback.launch.lease import held_runs
 
-__all__ = ["Done", "active_runs", "sweep", "tend_each"]
+__all__ = ["Done", "sweep", "tend_each"]
 
 Done = dict[str, tuple[str, ...]]
-
-
-def active_runs(guard: Guard) -> tuple[str, ...]:
-    """Runs with a note: written before a run asks for a machine, removed when it is over."""
-    found = (item.key for item in guard.store.list(f"{ACTIVE}/"))
-    return tuple(key.removeprefix(f"{ACTIVE}/").removesuffix(".json") for key in found)
 
 
 def sweep(guard: Guard) -> Done:
@@ -34,7 +28,7 @@ def sweep(guard: Guard) -> Done:
     failures: list[FlybackError] = []
     done: Done = {}
     _gathered(failures, lambda: done.update(_reap(guard)))
-    _gathered(failures, lambda: done.update(tend_each(guard, active_runs(guard))))
+    _gathered(failures, lambda: done.update(tend_each(guard, held_runs(guard.store))))
     if failures:
         raise failures[0]
     return done

@@ -11,7 +11,6 @@ from flyback.launch.guardian.notify import tell
 from flyback.launch.guardian.reap import end
 from flyback.launch.guardian.relaunch import relaunch
 from flyback.launch.lease import release
-from flyback.spec.paths import active_key
 
 __all__ = ["tend"]
 
@@ -57,6 +56,5 @@ def _act(guard: Guard, facts: RunFacts, step: Step) -> str:
         got = f"{attempt.instance_id}, {where}" if attempt.instance_id else "no machine"
         tell(guard, run_id, f"attempt {attempt.number}: {got}")
         return f"relaunched: {got}"
-    release(guard.session, guard.place.group, run_id, len(launch.attempts))
-    guard.store.delete(active_key(run_id))
+    release(guard.session, guard.store, guard.place.group, run_id, len(launch.attempts))
     return "released"
