@@ -25,7 +25,7 @@ from flyback.launch.deployment import Deployment, find
 from flyback.launch.ec2 import Ec2Executor, Payload
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
-from flyback.launch.tries import give_up
+from flyback.launch.tries import give_up, let_go
 from flyback.plan.expectation import expect
 from flyback.plan.planner import make_plan
 from flyback.spec.codec import loads
@@ -95,8 +95,10 @@ def launch_in_cloud(prepared: Prepared, where: Where, run_id: str, report: Repor
             tried = _written(records) or tried
             mended = isinstance(error, _NO_MACHINE if refusal is None else _NOT_HERE)
             refusal = refusal or error
+            open_still = not _let_go(tried, error, cloud)
             if not mended:
-                _give_up(tried, error, cloud)
+                if not open_still:
+                    _give_up(tried, error, cloud)
                 raise
             if where.also:
                 report("launch", f"no machine in {region}: {error.what}")
@@ -138,6 +140,12 @@ def _written(records: Records | None) -> _Tried | None:
     except NotFoundError:
         return None
     return _Tried(records=records, launch=launch) if launch.attempts else None
+
+
+def _let_go(tried: _Tried | None, error: FlybackError, cloud: Cloud) -> bool:
+    if tried is None or not isinstance(error, RefusedError):
+        return False
+    return let_go(cloud.session, tried.records, tried.launch, error)
 
 
 def _give_up(tried: _Tried | None, error: FlybackError, cloud: Cloud) -> None:

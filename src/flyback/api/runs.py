@@ -12,6 +12,7 @@ from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
 from flyback.launch.adopt import adopt, machines_of
 from flyback.launch.collect import collect
+from flyback.launch.lease import release
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
@@ -77,6 +78,7 @@ class Run:
         """
         if self._cloud is not None:
             session, clock = self._cloud.session, self._cloud.clock
+            self.launch = watch.newer(self.launch, self._records)
             self.launch = adopt(session, self.launch, self._records, clock, self._report)
         return self
 
@@ -92,6 +94,7 @@ class Run:
     def wait(self) -> Marker:
         """Wait for the end, bring everything home, write receipt and certificate."""
         marker = self._watch()
+        self._release()
         self._fetch()
         self._records.write(self._records.paths.receipt, self._account())
         if self._cloud is not None:
@@ -169,9 +172,15 @@ class Run:
             return True
         if self._cloud is None:
             return not is_alive(self._home.root, self.run_id)
-        instance_id = self.launch.attempts[-1].instance_id
-        instance = self._cloud.session.ec2.instance(instance_id) if instance_id else None
-        return watch.is_gone(instance, self.launch, self._cloud.clock, seen=False)
+        self.launch = watch.newer(self.launch, self._records)
+        attempt, clock = self.launch.attempts[-1], self._cloud.clock
+        name = attempt.instance_id
+        instance = self._cloud.session.ec2.instance(name) if name else None
+        if not watch.is_gone(instance, self.launch, clock, seen=False):
+            return False
+        left = self._records.read(Marker, self._records.paths.attempt(attempt.number).marker)
+        last = left.at if left is not None else instance.ended_at if instance is not None else None
+        return clock.now() - (last or attempt.launched_at or 0.0) > watch.SILENCE_S
 
     def _watch(self) -> Marker:
         if self._cloud is None:
@@ -180,9 +189,16 @@ class Run:
                 self._home.root, self.launch, self._records, clock, self._report
             )
         cloud = self._cloud
-        return watch.watch_cloud(
+        self.launch, marker = watch.watch_cloud(
             cloud.session, self.launch, self._records, cloud.clock, self._report
         )
+        return marker
+
+    def _release(self) -> None:
+        """The run is over and its machine gone: nothing has to end it any more."""
+        if self._cloud is not None and self.launch.place is not None:
+            group, count = self.launch.place.group, len(self.launch.attempts)
+            release(self._cloud.session, self._records.remote, group, self.run_id, count)
 
     def _fetch(self) -> None:
         if self._cloud is not None:

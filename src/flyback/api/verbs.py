@@ -14,7 +14,9 @@ from flyback.api.runs import Run
 from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, serve_rehearsal
 from flyback.errors import UserError
 from flyback.infra import templates
+from flyback.infra.guardian import guardian_bundle
 from flyback.launch import certify, stack, teardown
+from flyback.launch.bootstrap import bring_code
 from flyback.launch.deployment import NAME_TAG, Deployment
 from flyback.launch.local import LocalExecutor
 from flyback.launch.progress import Report, silent
@@ -87,10 +89,12 @@ def up(options: Options | None = None) -> Deployment:
 
 def deploy(cloud: Cloud, options: Options, report: Report) -> Deployment:
     """Deploy into an account that is reached already."""
+    archive = guardian_bundle(local_home() / "bundles")
+    code = bring_code(cloud.session, options.name, archive.path, report)
     desired = stack.Desired(
         name=options.name,
         template=templates.read("core"),
-        parameters={"Name": options.name, "Project": options.name, **options.tags},
+        parameters={"Name": options.name, "Project": options.name, **code, **options.tags},
         tags={NAME_TAG: options.name},
     )
     return stack.up(cloud.session, desired, cloud.clock, report)

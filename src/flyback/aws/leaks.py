@@ -14,6 +14,7 @@ LEAK_KINDS: Mapping[tuple[str, str], str] = {
     ("cloudformation", "UpdateStack"): "stack",
     ("ec2", "CreateFleet"): "instance",
     ("iam", "CreateServiceLinkedRole"): "service-linked role",
+    ("s3", "CreateBucket"): "bucket",
     ("scheduler", "CreateSchedule"): "schedule",
 }
 """Service and operation, as botocore names them → the kind of thing that may be left."""

@@ -108,10 +108,11 @@ class Scheduler(Service):
             return
 
     def names(self, group: str, prefix: str = "") -> tuple[str, ...]:
-        """Schedules of a group; none where there is no group."""
-        begins = {"NamePrefix": prefix} if prefix else {}
+        """Schedules of a group, or of all where none is named; none where there is no group."""
+        wanted = {"GroupName": group, "NamePrefix": prefix}
+        wanted = {key: text for key, text in wanted.items() if text}
         try:
-            found = list(self._pages("list_schedules", "Schedules", GroupName=group, **begins))
+            found = list(self._pages("list_schedules", "Schedules", **wanted))
         except NotFoundError:
             return ()
         return tuple(sorted(item["Name"] for item in found))

@@ -14,6 +14,7 @@ from flyback.aws.errors import error_for_code
 from flyback.aws.session import Session
 from flyback.errors import CapacityError, ServiceError, UserError
 from flyback.launch.fleet import RUN_TAG
+from flyback.launch.lease import arm_guardian, arm_machine, hold, names, stem
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
 from flyback.spec.clock import Clock
@@ -35,7 +36,10 @@ def adopt(
         RefusedError: EC2 refuses the stored request; nothing was created.
     """
     attempt = launch.attempts[-1]
-    if attempt.instance_id or _is_over(launch, records):
+    if _is_over(launch, records):
+        return launch
+    _arm(session, launch)
+    if attempt.instance_id:
         return launch
     machine = _found(session, launch)
     if machine is None:
@@ -47,6 +51,7 @@ def adopt(
             )
         report("launch", f"sending the stored request of attempt {attempt.number} again")
         records.write(records.paths.launch, launch)  # the machine reads it: it may be here only
+        hold(records.remote, launch)
         machine = _replayed(session, launch)
     else:
         report("launch", f"found {machine.instance_id} by its tags")
@@ -59,6 +64,8 @@ def adopt(
     )
     launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
     records.write(records.paths.launch, launch)
+    hold(records.remote, launch)
+    _arm(session, launch)
     where = f"{current.market} {current.instance_type} in {current.zone}"
     report("launch", f"{machine.instance_id}: {where}")
     return launch
@@ -70,6 +77,20 @@ def machines_of(session: Session, launch: Launch) -> tuple[str, ...]:
     found = session.ec2.instances(RUN_TAG, launch.run_id)
     ended = {item.instance_id for item in found if item.state in GONE}
     return tuple(sorted((noted | {item.instance_id for item in found}) - ended))
+
+
+def _arm(session: Session, launch: Launch) -> None:
+    """The schedules that are not there: whoever launched was cut off before making them."""
+    place, attempt = launch.place, launch.attempts[-1]
+    if place is None:
+        return
+    made = session.schedules.names(place.group, stem(launch.run_id))
+    guardian, *_, machine = names(launch.run_id, attempt.number)
+    if guardian not in made:
+        arm_guardian(session, place, launch.run_id, launch.deadline)
+    if attempt.instance_id and machine not in made:
+        named = (launch.run_id, attempt.number, attempt.instance_id)
+        arm_machine(session, place, named, launch.deadline)
 
 
 def _is_over(launch: Launch, records: Records) -> bool:

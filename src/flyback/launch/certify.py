@@ -16,6 +16,7 @@ from flyback.aws.ledger import FileLedger, LedgerEntry
 from flyback.aws.session import Session
 from flyback.launch.deployment import NAME_TAG, stack_name
 from flyback.launch.fleet import RUN_TAG
+from flyback.launch.lease import stem
 from flyback.spec.certificate import Certificate, Check, Leftover
 from flyback.spec.clock import Clock
 
@@ -37,6 +38,12 @@ def certify_run(session: Session, run_id: str, ledger: FileLedger, clock: Clock)
             _ledger_check(session, ledger, lambda entry: entry.scope == run_id),
             *_machine_checks(session, RUN_TAG, run_id, "tags"),
             _tagging_check(session, RUN_TAG, run_id),
+            _check(
+                "sweep",
+                "scheduler",
+                f"ListSchedules {stem(run_id)}*",
+                session.schedules.names("", stem(run_id)),
+            ),
         ]
 
     return _certificate(session, run_id, _settled(ask, clock), clock, exceptions=())
@@ -47,7 +54,8 @@ def certify_account(
 ) -> Certificate:
     """Prove that nothing of the deployment `name` is left in the account and region."""
     place = f"{session.identity.account}-{session.region}"
-    buckets = (f"{name}-data-{place}", f"{name}-outputs-{place}")  # as core.yaml names them
+    # as core.yaml names them, and the one that was there before it
+    buckets = tuple(f"{name}-{use}-{place}" for use in ("data", "outputs", "bootstrap"))
     group = f"/flyback/{name}/"
 
     def is_ours(entry: LedgerEntry) -> bool:
@@ -64,6 +72,12 @@ def certify_account(
                 "s3",
                 f"ListBuckets {', '.join(buckets)}",
                 [found for found in session.buckets.names(f"{name}-") if found in buckets],
+            ),
+            _check(
+                "sweep",
+                "scheduler",
+                f"ListSchedules of the group flyback-{name}",
+                session.schedules.names(f"flyback-{name}"),
             ),
             _check("sweep", "logs", f"DescribeLogGroups {group}", session.logs.groups(group)),
         ]
@@ -231,6 +245,9 @@ def _leftover(service: str, identifier: str) -> Leftover:
         elif service == "logs":
             kind = "log group"
             remedy = f"aws logs delete-log-group --log-group-name {identifier}"
+        elif service == "scheduler":
+            kind = "schedule"
+            remedy = f"aws scheduler delete-schedule --name {identifier}"
         elif ":stack/" in identifier:
             kind, remedy = "stack", f"aws cloudformation delete-stack --stack-name {identifier}"
     return Leftover(service=service, kind=kind, identifier=identifier, remedy=remedy)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flyback.aws.cloudformation import StackFacts
 from flyback.aws.session import Session
 from flyback.errors import NotDeployedError
+from flyback.spec.launch import Place
 
 __all__ = ["NAME_TAG", "READY", "Deployment", "find", "stack_name"]
 
@@ -28,6 +29,7 @@ class Deployment:
         stack_id: CloudFormation's id; names the stack even after it is deleted.
         bucket: Holds runs, bundles and working directories.
         data_bucket: The user's data sets.
+        place: Where its schedules are, and who acts for them.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Deployment:
     launch_template_version: str
     subnets: tuple[str, ...]
     tags: dict[str, str]
+    place: Place
 
     @property
     def store_url(self) -> str:
@@ -59,6 +62,12 @@ class Deployment:
             launch_template_version=outputs["LaunchTemplateVersion"],
             subnets=tuple(outputs["SubnetIds"].split(",")),
             tags=dict(stack.tags),
+            place=Place(
+                group=outputs["ScheduleGroupName"],
+                terminate_role=outputs["SchedulerTerminateRoleArn"],
+                guardian=outputs["GuardianArn"],
+                invoke_role=outputs["SchedulerInvokeRoleArn"],
+            ),
         )
 
 
@@ -82,4 +91,12 @@ def find(session: Session, name: str) -> Deployment:
             where=where,
             remedy="run `flyback up` again; it continues from there",
         )
-    return Deployment.from_stack(name, stack)
+    try:
+        return Deployment.from_stack(name, stack)
+    except KeyError as error:
+        raise NotDeployedError(
+            f"the stack {stack_name(name)!r} lacks the output {error}",
+            where=where,
+            remedy="an older flyback, or a deployment without the guardian's code, made it: "
+            "run `flyback up`, which brings it up to date",
+        ) from error

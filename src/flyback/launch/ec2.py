@@ -14,6 +14,7 @@ from flyback.errors import CapacityError
 from flyback.launch.archive import Archive
 from flyback.launch.deployment import Deployment
 from flyback.launch.fleet import Site
+from flyback.launch.lease import arm_guardian, hold
 from flyback.launch.preflight import allowed_by_quota, check_spot_role, inspect_site
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
@@ -98,6 +99,9 @@ class Ec2Executor:
         self._send(payload, records.remote)
         records.write(records.paths.job, plan.job)
         records.write(records.paths.plan, plan)
+        # from here on somebody else ends what is left of this run, whatever becomes of us
+        hold(records.remote, launch)
+        arm_guardian(self._session, self._deployment.place, launch.run_id, launch.deadline)
         tries = Tries(
             session=self._session,
             clock=self._clock,
@@ -132,6 +136,7 @@ class Ec2Executor:
             deadline=float(int(now + plan.deadline_hours * 3600)),
             attempts=earlier,
             rehearsed=self._rehearsed,
+            place=self._deployment.place,
         )
 
     def _send(self, payload: Payload, store: Store) -> None:

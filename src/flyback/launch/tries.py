@@ -21,6 +21,7 @@ from flyback.errors import (
     ServiceError,
 )
 from flyback.launch.fleet import Site, Ticket, fleet_request
+from flyback.launch.lease import arm_machine, hold, release
 from flyback.launch.preflight import Allowed, explained
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
@@ -30,7 +31,7 @@ from flyback.spec.event import Marker
 from flyback.spec.launch import Attempt, Launch, Refusal
 from flyback.spec.plan import Plan
 
-__all__ = ["Tries", "give_up", "markets_of", "request_for"]
+__all__ = ["Tries", "give_up", "let_go", "markets_of", "request_for"]
 
 _PAUSE_S = 15.0  # between tries: stocks change in minutes, not at once
 # What a fleet tells of several pools, most telling first: what trying again can't mend.
@@ -122,7 +123,7 @@ class Tries:
             refusals=allowed.left_out,
         )
         launch = dataclasses.replace(launch, attempts=(*launch.attempts, attempt))
-        self.records.write(self.records.paths.launch, launch)
+        self._write(launch)
         try:
             answer = self.session.ec2.create_fleet(request, launch.run_id)
         except ServiceError:
@@ -152,6 +153,9 @@ class Tries:
             refusals=refusals,
         )
         current = launch.attempts[-1]
+        if launch.place is not None:
+            machine = (launch.run_id, current.number, instance_id)
+            arm_machine(self.session, launch.place, machine, launch.deadline)
         for refusal in answer.errors:
             self.report("launch", f"passed over {refusal.instance_type}: {refusal.code}")
         self.report(
@@ -163,8 +167,13 @@ class Tries:
     def _noted(self, launch: Launch, **fields: Any) -> Launch:
         current = dataclasses.replace(launch.attempts[-1], **fields)
         launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
-        self.records.write(self.records.paths.launch, launch)
+        self._write(launch)
         return launch
+
+    def _write(self, launch: Launch) -> None:
+        """For the run's reader, and for the guardian."""
+        self.records.write(self.records.paths.launch, launch)
+        hold(self.records.remote, launch)
 
     def _refusal(self, error: FleetError) -> Refusal:
         zones = {subnet.subnet_id: subnet.zone for subnet in self.site.subnets}
@@ -178,13 +187,21 @@ class Tries:
         )
 
 
-def give_up(records: Records, launch: Launch, refusal: RefusedError, clock: Clock) -> None:
-    """Mark a run as failed where nothing was launched and repeating it would not help.
+def let_go(session: Session, records: Records, launch: Launch, refusal: RefusedError) -> bool:
+    """Release a run that was refused its machine; whether it was refused for good.
 
     A failure of the service leaves the run open: nobody knows what it did with the request.
     """
     if isinstance(refusal, ServiceError) or launch.attempts[-1].instance_id:
-        return
+        return False
+    if launch.place is not None:
+        count = len(launch.attempts)
+        release(session, records.remote, launch.place.group, launch.run_id, count)
+    return True
+
+
+def give_up(records: Records, launch: Launch, refusal: RefusedError, clock: Clock) -> None:
+    """Mark a run as failed: nothing was launched, and repeating it would not help."""
     marker = records.declare(
         Marker(
             run_id=launch.run_id,

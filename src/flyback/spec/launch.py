@@ -47,6 +47,8 @@ class Attempt:
         region: AWS region that was asked; empty on the local engine.
         asked_at: Seconds since the epoch; None where it was not asked yet.
         refusals: What gave no machine, and why; also beside a machine that another pool gave.
+        ended_at: When its machine ended, where somebody looked before EC2 forgot it.
+        end_reason: EC2's StateReason code then.
     """
 
     number: int
@@ -60,6 +62,8 @@ class Attempt:
     region: str = ""
     asked_at: float | None = None
     refusals: tuple[Refusal, ...] = ()
+    ended_at: float | None = None
+    end_reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,8 @@ class Usage:
         put_requests: S3 requests of the PUT, COPY, POST and LIST class.
         get_requests: S3 requests of the GET class.
         image_bytes: Container image kept in the registry for this run.
+        lost_work_s: Seconds of computing that interruptions cost: done after the last checkpoint
+            that a later attempt could go on from.
     """
 
     instance_type: str | None
@@ -57,6 +59,7 @@ class Usage:
     put_requests: int
     get_requests: int
     image_bytes: int = 0
+    lost_work_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,7 @@ def relaunch(guard: Guard, launch: Launch, step: Relaunch) -> Launch:
     """
     records = guard.records(launch.run_id)
     attempt = _stored(guard, records, launch, step)
-    launch = _with(launch, attempt)
+    launch = _with(_closed(guard, launch, attempt.number), attempt)
     hold(guard.store, launch)
     records.write(records.paths.launch, launch)  # the new machine's agent reads it
     machine = _found(guard, launch.run_id, attempt.number)
@@ -119,6 +119,25 @@ def _elsewhere(guard: Guard, launch: Launch, request: dict[str, Any]) -> dict[st
 def _zones(guard: Guard, overrides: list[Mapping[str, Any]]) -> dict[str, str]:
     subnets = sorted({str(item["SubnetId"]) for item in overrides})
     return {item.subnet_id: item.zone for item in guard.session.ec2.subnets(subnets)}
+
+
+def _closed(guard: Guard, launch: Launch, number: int) -> Launch:
+    """The earlier attempts with how their machines ended: EC2 forgets them within an hour."""
+    return dataclasses.replace(
+        launch,
+        attempts=tuple(
+            item if item.number == number or item.ended_at is not None else _ended(guard, item)
+            for item in launch.attempts
+        ),
+    )
+
+
+def _ended(guard: Guard, attempt: Attempt) -> Attempt:
+    machine = guard.session.ec2.instance(attempt.instance_id) if attempt.instance_id else None
+    if machine is None or machine.state not in GONE:
+        return attempt
+    reason = machine.reason
+    return dataclasses.replace(attempt, ended_at=machine.ended_at, end_reason=reason)
 
 
 def _with(launch: Launch, attempt: Attempt) -> Launch:
