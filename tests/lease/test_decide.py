@@ -52,7 +52,9 @@ MACHINE = Instance(
 )
 
 
-def facts(*, now: float = START + 600, attempts: tuple[Attempt, ...] = (ATTEMPT,), **other: Any) -> RunFacts:
+def facts(
+    *, now: float = START + 600, attempts: tuple[Attempt, ...] = (ATTEMPT,), **other: Any
+) -> RunFacts:
     given = {
         "launch": dataclasses.replace(LAUNCH, attempts=attempts),
         "marker": None,

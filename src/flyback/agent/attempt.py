@@ -7,6 +7,7 @@ interruption, stall, failed set-up) get a row `skipped`.
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import traceback
@@ -15,14 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyback.agent.cells import Surroundings
+from flyback.agent.checkpoints import Checkpoints
 from flyback.agent.child import Ended
-from flyback.agent.deadline import Deadline
+from flyback.agent.deadline import Deadline, deadline_tag
 from flyback.agent.heartbeat import Heartbeat
 from flyback.agent.interruption import Interruption
 from flyback.agent.output import tail
 from flyback.agent.outputs import Gathering
 from flyback.agent.prepare import fetch_launch, prepare
-from flyback.agent.results import Rows
+from flyback.agent.results import Rows, finished
 from flyback.agent.shipping import CloudLog, Shipping, StoredLog
 from flyback.agent.stall import Stall
 from flyback.agent.supervise import Concern, Stop
@@ -67,6 +69,7 @@ class Attempt:
         self.rows: list[Result] = []
         self.shipping: Shipping | None = None
         self.interruption: Interruption | None = None
+        self.checkpoints: Checkpoints | None = None
         self.launch: Launch | None = None
 
     def run(self) -> Outcome:
@@ -82,7 +85,10 @@ class Attempt:
         bench = self._bench
         try:
             self._run()
-            return self._stopped(self._cut) if self._cut is not None else self._judge()
+            complete = self._cells > 0 and len(self.rows) == self._cells
+            if self._cut is not None and not (complete and self._failed is None):
+                return self._stopped(self._cut)
+            return self._judge()
         except FlybackError as error:
             bench.say(str(error))
             if bench.supervisor.stop is not None:
@@ -99,10 +105,13 @@ class Attempt:
         bench.supervisor.tick()
         surroundings = prepare(bench, launch)
         bench.journal.tell("prepared")
+        self._resume()
         rows = Rows(launch.run_id, launch.job)
         cells = list(launch.job.cells())
         self._phase, self._cells = "running", len(cells)
         for number, parameters in enumerate(cells):
+            if number < len(self.rows):
+                continue  # an earlier attempt brought it home
             bench.supervisor.tick()
             self._cut = bench.supervisor.stop
             if self._cut is not None:
@@ -136,6 +145,21 @@ class Attempt:
             "cell-finished", cell=number, exit_code=ended.exit_code, status=row.status
         )
         self._bring_home(gathering)
+
+    def _resume(self) -> None:
+        """Go on where an earlier attempt ended: its finished cells, and its newest checkpoint."""
+        bench = self._bench
+        if self.checkpoints is None or bench.options.attempt == 1:
+            return
+        self.rows = finished(bench.store, bench.run, bench.options.attempt)
+        manifest = self.checkpoints.restore()
+        if self.rows or manifest is not None:
+            taken = {} if manifest is None else {"taken_at": manifest.taken_at}
+            bench.journal.tell("resumed", cells=len(self.rows), **taken)
+
+    def _save(self) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.save(self._bench.clock.now())
 
     def _bring_home(self, gathering: Gathering) -> None:
         """What the cell made goes home before the next one starts."""
@@ -172,10 +196,23 @@ class Attempt:
         concerns: list[Concern] = [
             Heartbeat(store, bench.keys.heartbeat, self._beat),
             self.shipping,
-            Deadline(launch.deadline, launch.created_at, bench.journal),
         ]
-        if launch.engine == "ec2":
-            self.interruption = Interruption(bench.services.metadata, bench.journal)
+        self.checkpoints = Checkpoints(
+            bench.scratch.checkpoints(launch.job.checkpoint_dir),
+            bench.scratch.folder / "staged",
+            store,
+            bench.run,
+            bench.options.attempt,
+            bench.journal,
+        )
+        concerns.append(self.checkpoints)
+        on_ec2 = launch.engine == "ec2"
+        services = bench.services
+        moved = functools.partial(deadline_tag, services.metadata) if on_ec2 else lambda: None
+        span = (launch.deadline, launch.created_at)
+        concerns.append(Deadline(*span, bench.journal, moved, services.rearm))
+        if on_ec2:
+            self.interruption = Interruption(services.metadata, bench.journal, self._save)
             concerns.append(self.interruption)
         if launch.job.stall_minutes is not None:
             concerns.append(Stall(launch.job.stall_minutes, log, bench.clock.now()))

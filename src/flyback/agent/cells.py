@@ -48,13 +48,17 @@ class Surroundings:
         text = json.dumps(parameters, separators=(",", ":"))
         outputs = self.outputs(number)
         outputs.mkdir(parents=True, exist_ok=True)
+        checkpoints = self.scratch.checkpoints(job.checkpoint_dir)
+        if job.checkpoint_dir is None:
+            checkpoints /= self.folder(number)
+        checkpoints.mkdir(parents=True, exist_ok=True)
         contract = {
             "FLYBACK_RUN_ID": self.launch.run_id,
             "FLYBACK_ATTEMPT": str(self.attempt),
             "FLYBACK_CELL": str(number),
             "FLYBACK_PARAMETERS": text,
             "FLYBACK_OUTPUT_DIR": str(outputs),
-            "FLYBACK_CHECKPOINT_DIR": str(self.scratch.checkpoints(job.checkpoint_dir)),
+            "FLYBACK_CHECKPOINT_DIR": str(checkpoints),
         }
         if job.workload is None:
             env = {**self._environment(()), **contract}

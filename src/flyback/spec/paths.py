@@ -127,6 +127,15 @@ class RunPaths:
         return f"{self.prefix}/certificate.json"
 
     @property
+    def checkpoint(self) -> str:
+        """Manifest of the newest whole checkpoint; names its files by their content."""
+        return f"{self.prefix}/checkpoint.json"
+
+    def checkpoint_file(self, sha256: str) -> str:
+        """A file of a checkpoint."""
+        return f"{self.prefix}/checkpoints/{sha256}"
+
+    @property
     def ledger(self) -> str:
         """Prefix of the guardian's create-ledger: one object per entry."""
         return f"{self.prefix}/ledger"

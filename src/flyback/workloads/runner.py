@@ -23,7 +23,7 @@ from flyback.workloads.parameters import Parameters
 from flyback.workloads.samples import save
 from flyback.workloads.stopping import Stop
 from flyback.workloads.timing import BLOCKS, SETTLE, Timer, Timing, timer_overhead_ns
-from flyback.workloads.workload import Comparison, Prepared, Stream, Work, Workload
+from flyback.workloads.workload import Comparison, Journey, Prepared, Stream, Work, Workload
 
 __all__ = ["Setting", "measure"]
 
@@ -34,6 +34,7 @@ class Setting:
 
     Args:
         samples_dir: Folder for raw samples; None keeps none.
+        checkpoint_dir: Folder where a pass over an input keeps its place; None keeps none.
         timer: Clock of the latencies, ns.
         clock: Time of day.
         stop: Whether to end early.
@@ -41,6 +42,7 @@ class Setting:
     """
 
     samples_dir: Path | None = None
+    checkpoint_dir: Path | None = None
     timer: Timer = time.perf_counter_ns
     clock: Clock = field(default_factory=SystemClock)
     stop: Stop = field(default_factory=Stop)
@@ -69,6 +71,10 @@ def measure(
     gate = _pass_gate(workload, prepared, setting)
     if not gate.passes():
         return _fail(result, gate, "the correctness gate")
+    journey = Journey(folder=setting.checkpoint_dir, stop=setting.stop, report=setting.report)
+    given = workload.whole(journey)
+    if given is not None:
+        return dataclasses.replace(result, accuracy=gate.record(), values=given)
     work = workload.work()
     timing = _time(workload, prepared, setting)
     gate.add(

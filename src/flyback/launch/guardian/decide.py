@@ -182,7 +182,7 @@ def _gone(
     else:
         text = _with_beat(facts, f"the machine ended without a word ({reason or 'no reason'})")
         verdict = Verdict(kind="FAILURE", reason="lost", text=text)
-    if left is None and reason == _BY_HAND:
+    if reason == _BY_HAND and (left is None or left.reason != "lost"):
         return (Mark(verdict=verdict, final=True),)  # somebody ended it, and meant it
     return _again(facts, launch, verdict)
 
