@@ -10,9 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from flyback.rehearsal.call import Gap
 from flyback.rehearsal.clock import VirtualClock
 from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
+from flyback.rehearsal.events import EventBus
 from flyback.rehearsal.front import Front, Middleware
+from flyback.rehearsal.functions import Invocations, Workshop
 from flyback.rehearsal.identities import ROOT, Identities
 from flyback.rehearsal.inventory import take_inventory
 from flyback.rehearsal.market import (
@@ -28,6 +31,7 @@ from flyback.rehearsal.middleware import Authorizer, Faults, Gaps, Journal, Moto
 from flyback.rehearsal.moto_state import fresh, simulated_time
 from flyback.rehearsal.parameters import SsmGap
 from flyback.rehearsal.permissions import IamGap, StsGap
+from flyback.rehearsal.schedules import Timetable
 from flyback.rehearsal.server import Server
 from flyback.rehearsal.transport import Clients
 
@@ -76,6 +80,10 @@ class RehearsalCloud:
         quotas: What the account may run.
         reclaims: When EC2 takes a spot machine back.
         machines: Their lives; `power_off` is what an operating system calls.
+        bus: Events and who is told of them.
+        timetable: Schedules and when they fire.
+        functions: Lambda's invocations, past and to come.
+        workshop: What functions run in.
         clients: boto3 clients of the root user in this process: `clients(service, region, via)`.
         records: What is kept of each machine, by instance id.
         boot_log: What the scripts of a machine have printed.
@@ -93,6 +101,10 @@ class RehearsalCloud:
     quotas: Quotas
     reclaims: Reclaims
     machines: Machines
+    bus: EventBus
+    timetable: Timetable
+    functions: Invocations
+    workshop: Workshop
     clients: Clients
     records: Callable[[], Mapping[str, Mapping[str, Any]]]
     boot_log: Callable[[str], str]
@@ -180,13 +192,8 @@ class RehearsalCloud:
         self.capacity = Capacity()
         self.machines = Machines(self.clock)
         self._open_market()
-        self.middlewares = (
-            self.journal,
-            Authorizer(identities),
-            self.faults,
-            self._gaps(),
-            Moto(),
-        )
+        gaps = Gaps(self._gaps())
+        self.middlewares = (self.journal, Authorizer(identities), self.faults, gaps, Moto())
         front = Front(
             self.middlewares,
             identities,
@@ -204,7 +211,19 @@ class RehearsalCloud:
         self.endpoint = server.url
         self.clients = Clients(front.respond, server.url)
         stack.callback(self.clients.close)
+        gaps.add(*self._wake(stack))
         self._attach_machines(stack)
+
+    def _wake(self, stack: contextlib.ExitStack) -> tuple[Gap, ...]:
+        """What acts by itself, as roles of the account: functions, schedules, events."""
+        from flyback.rehearsal.automation import automate
+
+        parts = automate(self.clients, self.clock, self.endpoint, self._folder, self._seed)
+        stack.callback(parts.workshop.close)
+        self.bus, self.timetable = parts.bus, parts.timetable
+        self.functions, self.workshop = parts.functions, parts.workshop
+        parts.tell_of(self.machines)
+        return parts.gaps
 
     def _open_market(self) -> None:
         self.quotas = Quotas(self.clock.now, self.conditions)
@@ -220,23 +239,21 @@ class RehearsalCloud:
         )
         self.machines.launched = self.reclaims.watch
 
-    def _gaps(self) -> Gaps:
+    def _gaps(self) -> tuple[Gap, ...]:
         from flyback.rehearsal.cloudformation import CloudFormationGap
 
-        return Gaps(
-            (
-                Ec2Gap(self.machines, self.market),
-                SpotHistoryGap(self.market, self.clock.now),
-                QuotasGap(self.quotas),
-                PricingGap(self.market.catalogue),
-                SsmGap(),
-                StsGap(),
-                IamGap(),
-                CloudFormationGap(
-                    lambda service, region: self.clients(service, region, "cloudformation"),
-                    self.clock,
-                ),
-            )
+        return (
+            Ec2Gap(self.machines, self.market),
+            SpotHistoryGap(self.market, self.clock.now),
+            QuotasGap(self.quotas),
+            PricingGap(self.market.catalogue),
+            SsmGap(),
+            StsGap(),
+            IamGap(),
+            CloudFormationGap(
+                lambda service, region: self.clients(service, region, "cloudformation"),
+                self.clock,
+            ),
         )
 
     def _attach_machines(self, stack: contextlib.ExitStack) -> None:
