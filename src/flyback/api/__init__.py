@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from flyback.api.checkup import Finding, doctor
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
+from flyback.api.reaping import Reaped, reap
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, down, plan, run, serve, stored_objects, up
@@ -15,6 +16,7 @@ from flyback.api.verbs import Options, down, plan, run, serve, stored_objects, u
 __all__ = [
     "Finding",
     "Options",
+    "Reaped",
     "Rehearsal",
     "Run",
     "Setting",
@@ -24,6 +26,7 @@ __all__ = [
     "open_collected",
     "open_run",
     "plan",
+    "reap",
     "rehearse",
     "run",
     "run_ids",

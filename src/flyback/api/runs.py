@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from flyback.api.wiring import Cloud, local_home
-from flyback.errors import NotFoundError
+from flyback.errors import NotFoundError, UserError
 from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
 from flyback.launch.adopt import adopt, machines_of
 from flyback.launch.collect import collect
+from flyback.launch.extend import extend
 from flyback.launch.lease import release
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.status import Status, status_of
 from flyback.launch.teardown import terminate_and_wait
+from flyback.plan.planner import lease_of
 from flyback.plan.receipt import MachineUse, make_receipt
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
@@ -33,6 +35,7 @@ from flyback.store.protocol import Store
 __all__ = ["Run"]
 
 T = TypeVar("T")
+_HOUR_S = 3600.0
 
 
 class Run:
@@ -166,6 +169,34 @@ class Run:
         terminate_and_wait(cloud.session, machines, cloud.clock, self._report)
         return self.wait()
 
+    def extend(self, hours: float) -> str:
+        """Move the deadline so many hours later; what stands then, as a sentence.
+
+        Raises:
+            UserError: it has none to move, or the job's `max_usd` does not pay for it.
+            RefusedError: something could not be moved, and nothing was.
+        """
+        cloud = self._cloud
+        if cloud is None:
+            raise UserError(
+                "a run on this machine has no lease",
+                where=self.run_id,
+                remedy="`flyback stop` ends it; max_hours is the agent's own",
+            )
+        self.launch = watch.newer(self.launch, self._records)
+        wanted = (self.launch.deadline - self.launch.created_at) / _HOUR_S + hours
+        lease = lease_of(self.plan, wanted)
+        if lease.hours < wanted:
+            raise UserError(
+                f"{wanted:.2f} h are not paid for: {lease.reason} pays for {lease.hours:.2f} h",
+                where=f"run {self.run_id}",
+                remedy="a run keeps the max_usd that it was launched with; extend by less",
+            )
+        deadline = self.launch.deadline + hours * _HOUR_S
+        self.launch = extend(cloud.session, self.launch, deadline, self._records, cloud.clock)
+        left = (self.launch.deadline - cloud.clock.now()) / 60
+        return f"{left:.0f} min left; {lease.reason} binds"
+
     def is_over(self) -> bool:
         """Whether the run has its marker, or lost its machine without one."""
         if self.marker() is not None:
@@ -236,4 +267,6 @@ class Run:
     def _certify(self) -> Certificate:
         cloud = self._cloud
         assert cloud is not None, "only a cloud run is certified"  # noqa: S101  # our own invariant
-        return certify.certify_run(cloud.session, self.run_id, cloud.ledger, cloud.clock)
+        return certify.certify_run(
+            cloud.session, self.run_id, cloud.ledger, cloud.clock, store=self.launch.store
+        )

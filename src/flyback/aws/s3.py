@@ -80,6 +80,26 @@ class Buckets(Service):
             deleted += len(batch)
         return deleted
 
+    def uploads(self, bucket: str, prefix: str = "") -> tuple[tuple[str, str], ...]:
+        """Multipart uploads that nobody completed: key and upload id.
+
+        They are stored and billed, and no listing of objects shows them.
+        """
+        try:
+            found = list(
+                self._pages("list_multipart_uploads", "Uploads", Bucket=bucket, Prefix=prefix)
+            )
+        except NotFoundError:
+            return ()
+        return tuple((item["Key"], item["UploadId"]) for item in found)
+
+    def abort(self, bucket: str, key: str, upload_id: str) -> None:
+        """Drop an upload with its parts; one that is gone is dropped already."""
+        try:
+            self._call("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload_id)
+        except NotFoundError:
+            return
+
     def _versions(self, bucket: str) -> Iterator[dict[str, Any]]:
         for kind in ("Versions", "DeleteMarkers"):
             for item in self._pages("list_object_versions", kind, Bucket=bucket):

@@ -14,6 +14,7 @@ from flyback.aws.ec2 import Ec2
 from flyback.aws.errors import translated
 from flyback.aws.iam import Iam
 from flyback.aws.ledger import Ledger, NoLedger
+from flyback.aws.lister import Lister
 from flyback.aws.logs import Logs
 from flyback.aws.quotas import Quotas
 from flyback.aws.s3 import Buckets
@@ -129,6 +130,10 @@ class Session:
     @property
     def tagging(self) -> Tagging:
         return Tagging(self.client("resourcegroupstaggingapi"), self._ledger)
+
+    def lister(self, service: str) -> Lister:
+        """What lingers in a service."""
+        return Lister(self.client(service), self._ledger)
 
     def in_region(self, region: str, ledger: Ledger) -> Session:
         """The same account, reached the same way, in another region."""

@@ -22,9 +22,11 @@ VERBS = {
     "ps": "List runs and how they stand.",
     "status": "Show how a run stands: health, time, spend, storage.",
     "logs": "Show a run's output; -f follows it.",
+    "extend": "Move a run's deadline: all of its timers or none.",
     "stop": "End a run now and see its machine gone.",
     "collect": "Bring a run's files home, with receipt and certificate.",
     "results": "Show a run's results, receipt and certificate.",
+    "reap": "List what bills and belongs to flyback; --yes removes it.",
     "down": "Remove flyback from the account and prove that nothing is left.",
     "rehearsal": "Serve an emulated cloud to any AWS client.",
 }

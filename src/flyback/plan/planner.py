@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from flyback.spec.job import JobSpec
 from flyback.spec.plan import Candidate, Plan
 from flyback.spec.receipt import CostLine, Usage
 
-__all__ = ["expected_usage", "make_plan"]
+__all__ = ["Lease", "expected_usage", "lease_of", "make_plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Deadline:
+class Lease:
+    """How long a run may last, and which limit says so."""
+
     hours: float
     reason: str
 
@@ -74,6 +77,16 @@ def make_plan(
     )
 
 
+def lease_of(plan: Plan, max_hours: float) -> Lease:
+    """The lease of a plan's job if it were allowed so many hours; what it may spend still binds.
+
+    Raises:
+        UserError: `max_usd` does not even pay for the boot.
+    """
+    job = dataclasses.replace(plan.job, max_hours=max_hours)
+    return _deadline(job, plan.candidates, expect(job), plan.region)
+
+
 def expected_usage(plan: Plan, expected: Expectation) -> Usage:
     """The usage that a plan's quote is made of."""
     best = plan.candidates[0] if plan.candidates else None
@@ -103,13 +116,13 @@ def _local_plan(job: JobSpec, assumed: Expectation) -> Plan:
 
 def _deadline(
     job: JobSpec, candidates: Sequence[Candidate], assumed: Expectation, region: str
-) -> _Deadline:
+) -> Lease:
     """The earlier of `max_hours` and what `max_usd` pays for on demand on the dearest candidate.
 
     A spot price can rise to the on-demand price, and any candidate may be granted, so nothing
     less keeps the promise.
     """
-    by_hours = _Deadline(hours=job.max_hours, reason=f"max_hours {job.max_hours:g} h")
+    by_hours = Lease(hours=job.max_hours, reason=f"max_hours {job.max_hours:g} h")
     if job.max_usd is None:
         return by_hours
     dearest = _dearest(candidates)
@@ -123,7 +136,7 @@ def _deadline(
             where="max_usd",
             remedy="raise max_usd, or name cheaper types in resources.any_of",
         )
-    by_usd = _Deadline(
+    by_usd = Lease(
         hours=seconds / 3600,
         reason=f"max_usd ${job.max_usd:g} at ${per_hour:.4g}/h, "
         f"{dearest.instance_type} on demand with disk and address",
