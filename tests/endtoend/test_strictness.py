@@ -92,6 +92,11 @@ def test_a_bad_user_data_is_named(
         ("interrupt:40s", "at=40s"),
         ("interrupt:at=40", "at=40s"),
         ("expired-credentials", "at=40s"),
+        ("interrupt:at=40s,times=0", "times counts machines"),
+        ("reboot", "at=40s"),
+        ("os-hung:soon", "at=40s"),
+        ("guardian-broken:yes", "it takes nothing"),
+        ("schedules-lost:some", "one-time or recurring"),
     ],
 )
 def test_a_fault_that_is_none_is_refused(job: Path, fault: str, sentence: str) -> None:

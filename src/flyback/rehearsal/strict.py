@@ -5,19 +5,22 @@ On AWS a machine whose user-data fails idles until its lease ends. A rehearsal s
 
 from __future__ import annotations
 
+import functools
+import itertools
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyback.errors import ServiceError
 from flyback.rehearsal.cloud import RehearsalCloud
 from flyback.rehearsal.identities import ROOT
+from flyback.rehearsal.market.reclaims import NOTICE_S
 from flyback.rehearsal.middleware.faults import Fault
 from flyback.spec.clock import Clock
 
-__all__ = ["InterruptingHost", "StrictClock", "arm"]
+__all__ = ["MeddlingHost", "StrictClock", "arm"]
 
-_NOTICE_S = 120.0  # EC2 user guide: the notice comes two minutes before the machine is taken
 _TAIL_LINES = 5
 
 _RATED: Mapping[str, Mapping[str, Any]] = {
@@ -61,34 +64,35 @@ class StrictClock:
         return self._clock.wait(process, seconds)
 
 
-class InterruptingHost:
-    """Takes each machine back some time after its launch, with the usual notice.
+class MeddlingHost:
+    """Does something to each machine some time after its launch.
 
     Args:
         cloud: The cloud.
-        after: Simulated seconds from launch to notice.
+        after: Simulated seconds from launch.
+        meddle: What; told the machine's id.
     """
 
-    def __init__(self, cloud: RehearsalCloud, after: float) -> None:
-        self._cloud = cloud
+    def __init__(
+        self, cloud: RehearsalCloud, after: float, meddle: Callable[[str], object]
+    ) -> None:
+        self._clock = cloud.clock
         self._after = after
+        self._meddle = meddle
         self._host: Any = cloud.machines.host
 
     def boot(self, instance_id: str, region: str) -> None:
         self._host.boot(instance_id, region)
-        self._cloud.clock.call_after(self._after, lambda: self._notice(instance_id))
+        if self._after > 0:
+            self._clock.call_after(self._after, lambda: self._meddle(instance_id))
+        else:
+            self._meddle(instance_id)
 
     def halt(self, instance_id: str) -> None:
         self._host.halt(instance_id)
 
-    def reboot(self, instance_id: str) -> None:
-        """As any other."""
-        self._host.reboot(instance_id)
-
-    def _notice(self, instance_id: str) -> None:
-        clock = self._cloud.clock
-        self._host.notice(instance_id, "terminate", clock.now() + _NOTICE_S)
-        clock.call_after(_NOTICE_S, lambda: self._cloud.machines.reclaim(instance_id))
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
 
 
 def arm(cloud: RehearsalCloud, kind: str, wanted: Mapping[str, Any]) -> None:
@@ -96,36 +100,88 @@ def arm(cloud: RehearsalCloud, kind: str, wanted: Mapping[str, Any]) -> None:
 
     Args:
         cloud: Where.
-        kind: `throttle`, `error`, `drop`, `capacity`, `expired-credentials` or `interrupt`.
-        wanted: `rate`, `pool`, `at` (s) and `only`, as the kind needs them.
+        kind: As `flyback rehearse --fault` has it: `throttle`, `capacity`, `os-hung`, …
+        wanted: `rate`, `pool`, `at` (s), `times` and `only`, as the kind needs them.
     """
-    if kind == "capacity":
-        _refuse(cloud, str(wanted["pool"]))
-    elif kind == "interrupt":
-        cloud.machines.host = InterruptingHost(cloud, wanted["at"])
-    elif kind == "expired-credentials":
-        expired = Fault(
-            service="*",
-            operation="*",
-            via="",
-            principal=ROOT.principal,
-            code="ExpiredToken",
-            message="The security token included in the request is expired",
-            status=400,
-        )
-        cloud.clock.call_after(wanted["at"], lambda: cloud.faults.add(expired))
-    else:
+    if kind in _RATED:
         fields = {"service": "*", "operation": "*", **_RATED[kind], **wanted["only"]}
         cloud.faults.add(Fault(via="", rate=wanted["rate"], **fields))
+    else:
+        _ARMED[kind](cloud, wanted)
 
 
-def _refuse(cloud: RehearsalCloud, pool: str) -> None:
+def _interrupt(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> None:
+    """EC2 takes back the first spot machines, or each, with the usual notice."""
+    left = itertools.count(wanted["times"] or sys.maxsize, -1)
+
+    def take(instance_id: str) -> None:
+        if not cloud.machines.is_spot(instance_id) or next(left) <= 0:
+            return
+        cloud.machines.warn(instance_id, "terminate", cloud.clock.now() + NOTICE_S)
+        cloud.clock.call_after(NOTICE_S, lambda: cloud.machines.reclaim(instance_id))
+
+    cloud.machines.host = MeddlingHost(cloud, wanted["at"], take)
+
+
+def _reboot(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> None:
+    cloud.machines.host = MeddlingHost(cloud, wanted["at"], cloud.machines.restart)
+
+
+def _hang(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> None:
+    """At a time, everything freezes; without one, the machine works and does not shut down."""
+    frozen = wanted["at"] > 0
+    hang = functools.partial(cloud.machines.hang, frozen=frozen)
+    cloud.machines.host = MeddlingHost(cloud, wanted["at"], hang)
+
+
+def _expire(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> None:
+    expired = Fault(
+        service="*",
+        operation="*",
+        via="",
+        principal=ROOT.principal,
+        code="ExpiredToken",
+        message="The security token included in the request is expired",
+        status=400,
+    )
+    cloud.clock.call_after(wanted["at"], lambda: cloud.faults.add(expired))
+
+
+def _break_guardian(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> None:
+    del wanted
+    cloud.functions.broken = lambda name: name.endswith("-guardian")
+
+
+def _lose_events(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> None:
+    del wanted
+    cloud.bus.lost = lambda _: True
+
+
+def _lose_schedules(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> None:
+    once = {"one-time": (True,), "recurring": (False,), "": (True, False)}[wanted["pool"]]
+    cloud.timetable.lost = lambda schedule: schedule.once in once
+
+
+def _refuse(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> None:
+    pool = str(wanted["pool"])
     if pool in ("spot", "on-demand"):
         cloud.capacity.refuse(market=pool)
     elif "." in pool:
         cloud.capacity.refuse(instance_type=pool)
     else:
         cloud.capacity.refuse(zone=pool)
+
+
+_ARMED: Mapping[str, Callable[[RehearsalCloud, Mapping[str, Any]], None]] = {
+    "capacity": _refuse,
+    "events-lost": _lose_events,
+    "expired-credentials": _expire,
+    "guardian-broken": _break_guardian,
+    "interrupt": _interrupt,
+    "os-hung": _hang,
+    "reboot": _reboot,
+    "schedules-lost": _lose_schedules,
+}
 
 
 def _complaint(record: Mapping[str, Any]) -> str:

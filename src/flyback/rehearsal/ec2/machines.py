@@ -257,7 +257,7 @@ class Machines:
             at: When, in simulated seconds since the epoch.
         """
         instance = self._find(instance_id)
-        if instance is None or instance.state != "running":
+        if instance is None or instance.state not in ("pending", "running"):
             return
         if action == "rebalance":
             told = getattr(self.host, "recommend_rebalance", lambda *_: None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from flyback.rehearsal.clock import VirtualClock
+from flyback.rehearsal.clock import Participant, VirtualClock
 from flyback.rehearsal.functions import bootstrap
 from flyback.rehearsal.functions.state import Function
 from flyback.rehearsal.image import Image
@@ -91,7 +91,7 @@ class Environment:
         self._results: queue.Queue[tuple[str, Outcome]] = queue.Queue()
         self._log = place.folder / "output.log"
         self._read = 0
-        self._rest = ""
+        self._holder: Participant | None = None
         self._closed = threading.Lock()
         self.alive = True
         self.session = session
@@ -101,10 +101,19 @@ class Environment:
         self._process = self._start()
         threading.Thread(target=self._watch, name=self._name, daemon=True).start()
 
-    def invoke(self, request_id: str, event: bytes) -> Outcome:
-        """Run the handler once; blocks. The environment takes part in the clock meanwhile."""
+    def invoke(self, request_id: str, event: bytes, holder: Participant | None = None) -> Outcome:
+        """Run the handler once; blocks. The environment takes part in the clock meanwhile.
+
+        Args:
+            request_id: Of the invocation.
+            event: JSON.
+            holder: Who holds time now and is to hold it again afterwards.
+        """
         limit = float(self._function.get("Timeout"))
         self._clock.join(self._name)
+        self._holder = holder
+        if holder is not None:
+            holder.leave()
         timer = self._clock.call_after(limit, lambda: self._time_out(request_id, limit))
         try:
             deadline_ms = int((time.time() + limit) * 1000)
@@ -112,8 +121,13 @@ class Environment:
             outcome = self._result(request_id, max(limit, _LEAST_REAL_S))
         finally:
             timer.cancel()
+            self._hold()
+            self._holder = None
             self._clock.leave(self._name)
-        return Outcome(payload=outcome.payload, error=outcome.error, output=self._printed())
+        printed = self._printed()
+        if outcome.error.startswith(("Runtime.", "Sandbox.")):
+            self.close()
+        return Outcome(payload=outcome.payload, error=outcome.error, output=printed)
 
     def close(self) -> None:
         """Kill the process; idempotent. An invocation that runs ends as `Runtime.ExitError`."""
@@ -121,6 +135,7 @@ class Environment:
             if not self.alive:
                 return
             self.alive = False
+        self._hold()  # an invocation that waits is over: its end takes no time
         self._work.put(None)
         if self._process.stdin is not None:
             self._process.stdin.close()
@@ -128,6 +143,12 @@ class Environment:
         self._server.close()
         self._clock.leave(self._name)
         shutil.rmtree(self._place.folder, ignore_errors=True)
+
+    def _hold(self) -> None:
+        """Time stands still from now on, until the invocation's end is dealt with."""
+        holder = self._holder
+        if holder is not None:
+            holder.join()
 
     def _result(self, request_id: str, real_seconds: float) -> Outcome:
         try:
@@ -137,13 +158,11 @@ class Environment:
                     break
         except queue.Empty:
             outcome = _timed_out(real_seconds)
-        if outcome.error.startswith(("Runtime.", "Sandbox.")):
-            self._read_rest()
-            self.close()
         return outcome
 
     def _time_out(self, request_id: str, limit: float) -> None:
         """Simulated time is up; from an event of the clock."""
+        self._hold()
         self._results.put((request_id, _timed_out(limit)))
 
     def _answer(
@@ -238,18 +257,12 @@ class Environment:
 
     def _printed(self) -> str:
         """What was printed since the last time."""
-        if self._log.exists():
-            self._read_rest()
-        text, self._rest = self._rest, ""
-        return text
-
-    def _read_rest(self) -> None:
         try:
             data = self._log.read_bytes()[self._read :]
         except OSError:
-            return
+            return ""
         self._read += len(data)
-        self._rest += data.decode(errors="replace")
+        return data.decode(errors="replace")
 
 
 def _timed_out(seconds: float) -> Outcome:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from flyback.rehearsal.clock import VirtualClock
+from flyback.rehearsal.clock import Participant, VirtualClock
 from flyback.rehearsal.functions.environment import Environment, Outcome
 from flyback.rehearsal.functions.logs import write_logs
 from flyback.rehearsal.functions.state import Function, Registry
@@ -98,20 +98,27 @@ class Invocations:
     def _later(
         self, seconds: float, function: Function, request_id: str, event: bytes, attempt: int
     ) -> None:
-        def body(clock: Clock) -> None:
-            del clock  # the environment takes part itself; this thread only until it has begun
+        name = f"lambda-service:{request_id}:{attempt}"
+
+        def body(_: Clock) -> None:
             current = self._registry.find(function.region, function.name)
             if current is None:
                 return
-            outcome = self._attempt(current, request_id, event, attempt)
+            holder = self._clock.participant(name)
+            outcome = self._attempt(current, request_id, event, attempt, holder)
             if outcome.error and attempt <= len(_RETRIES_S):
                 self._later(_RETRIES_S[attempt - 1], current, request_id, event, attempt + 1)
 
-        self._clock.call_after(
-            seconds, lambda: self._clock.spawn(f"lambda-service:{request_id}:{attempt}", body)
-        )
+        self._clock.call_after(seconds, lambda: self._clock.spawn(name, body))
 
-    def _attempt(self, function: Function, request_id: str, event: bytes, attempt: int) -> Outcome:
+    def _attempt(
+        self,
+        function: Function,
+        request_id: str,
+        event: bytes,
+        attempt: int,
+        holder: Participant | None = None,
+    ) -> Outcome:
         environment: Environment | None = None
         at = self._clock.now()
         if self.broken(function.name):
@@ -122,7 +129,7 @@ class Invocations:
             except (ClientError, BotoCoreError) as error:
                 outcome = _failed("AccessDeniedException", str(error))
             else:
-                outcome = environment.invoke(request_id, event)
+                outcome = environment.invoke(request_id, event, holder)
         if environment is not None:
             logs = self._sessions.client("logs", function.region, environment.session)
             write_logs(logs, function, environment.log_stream, at, request_id, outcome)
