@@ -56,15 +56,15 @@ def watch_cloud(
             report("run", f"{instance.instance_id} is {state}")
         teller.tell()
         if is_gone(instance, launch, clock, seen=bool(state)):
-            marker = records.marker()
-            if marker is not None:
-                return launch, marker
             further = newer(launch, records)
             if further is not launch:
                 launch, state, gone_at = further, "", None
                 teller = _Teller(records, launch.attempts[-1].number, report)
                 report("run", _continued(launch))
                 continue
+            marker = records.marker()
+            if marker is not None:
+                return launch, marker
             gone_at = clock.now() if gone_at is None else gone_at
             if clock.now() - gone_at > SILENCE_S:
                 return launch, records.declare(_last_word(launch, records, instance, clock))

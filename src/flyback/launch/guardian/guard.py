@@ -33,7 +33,8 @@ class Guard:
     Args:
         name: The deployment's; value of the tag `flyback:name`.
         store: Holds its runs.
-        session: The account.
+        stored_by: The session that the store stands on.
+        session: The account, with a ledger in the store.
         clock: What waits wait on.
         topic: ARN of the topic that people subscribe to; empty tells nobody.
         place: Where its schedules are.
@@ -41,6 +42,7 @@ class Guard:
 
     name: str
     store: Store
+    stored_by: Session
     session: Session
     clock: Clock
     topic: str
@@ -51,18 +53,27 @@ class Guard:
         return Records(run_id, self.store, self.store)
 
 
-def from_environment(environ: Mapping[str, str], access: Access | None = None) -> Guard:
+def from_environment(
+    environ: Mapping[str, str], access: Access | None = None, clock: Clock | None = None
+) -> Guard:
     """Read the function's configuration.
+
+    Args:
+        environ: Its environment.
+        access: How to reach the account; None takes the environment's own credentials.
+        clock: What waits wait on; None takes the environment's.
 
     Raises:
         KeyError: a variable is missing; the template gives them all.
     """
     found = {name: environ[name] for name in VARIABLES}
-    clock = clock_from_environment(environ)
-    store = open_store(found["FLYBACK_STORE"], s3_client=Session(access).client("s3"))
+    clock = clock or clock_from_environment(environ)
+    stored_by = Session(access)
+    store = open_store(found["FLYBACK_STORE"], s3_client=stored_by.client("s3"))
     return Guard(
         name=found["FLYBACK_NAME"],
         store=store,
+        stored_by=stored_by,
         session=Session(access, StoreLedger(store, clock)),
         clock=clock,
         topic=found["FLYBACK_TOPIC"],
