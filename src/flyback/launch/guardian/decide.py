@@ -123,7 +123,9 @@ def _last_words(facts: RunFacts) -> Verdict:
     left, machine = facts.attempt_marker, facts.machine()
     if left is not None:
         return _verdict_of(left)
-    if machine is None or machine not in facts.living:
+    deadline = facts.launch.deadline if facts.launch is not None else facts.now
+    beaten = facts.beat is not None and facts.beat.at > deadline - _SILENT_S
+    if (machine is None or machine not in facts.living) and not beaten:
         why = f" ({machine.reason})" if machine is not None and machine.reason else ""
         text = f"the machine ended without a word{why}; the deadline has passed"
         if facts.attempt is not None and facts.attempt.instance_id is None and machine is None:
