@@ -88,3 +88,35 @@ def test_an_extension_beyond_what_is_paid_for_is_refused(world: Any) -> None:
     with pytest.raises(UserError, match="max_usd"):
         run.extend(20)
     run.stop()
+
+
+def test_a_days_runs_share_a_cap(world: Any) -> None:
+    """What others of the day may cost binds the next: as its deadline, then as a refusal."""
+    capped = dataclasses.replace(OPTIONS, max_usd_per_day=0.2, run_id="first-of-day")
+    hours = {"max_hours": 0.25, "resources": {"count": 0, "any_of": ["c5.xlarge"]}}
+    job = prepare(world.job("first-of-day", **hours))
+    first = start(job, world.client(), capped, silent)
+    second = dataclasses.replace(capped, run_id="second-of-day")
+    longer = prepare(world.job("second-of-day", **{**hours, "max_hours": 9}))
+    run = start(longer, world.client(), second, silent)
+    assert run.plan.deadline_reason.startswith("max_usd_per_day $0.2 less $")
+    assert run.plan.deadline_hours < 1
+    third = dataclasses.replace(capped, run_id="third-of-day")
+    with pytest.raises(UserError, match=r"max_usd_per_day \$0.2 less .* pays for"):
+        start(longer, world.client(), third, silent)
+    assert world.kept("third-of-day") == []
+    for each in (first, run):
+        each.wait()
+
+
+def test_a_run_that_reaches_its_money_ends_by_the_lease(world: Any) -> None:
+    """The receipt stays below `max_usd` and what one sweep period costs."""
+    world.host.dead_agent = True
+    one = {"count": 0, "any_of": ["c5.xlarge"]}
+    run = launch(world, "spent", max_hours=9, max_usd=0.04, resources=one)
+    assert run.plan.deadline_reason.startswith("max_usd")
+    marker = run.wait()
+    assert marker.kind == "FAILURE"
+    on_demand = run.plan.candidates[0].on_demand_usd_hour
+    assert run.receipt().total_usd <= 0.04 + on_demand / 4
+    assert run.certificate().clean

@@ -146,10 +146,10 @@ class Planter:
         return str(answer["LaunchTemplate"]["LaunchTemplateId"])
 
     def key_pair(self, name: str) -> str:
-        answer = self.client("ec2").create_key_pair(
+        self.client("ec2").create_key_pair(
             KeyName=f"{name}-key", TagSpecifications=self.tags(name, "key-pair")
         )
-        return str(answer["KeyPairId"])
+        return f"{name}-key"
 
     def nat_gateway(self, name: str) -> str:
         address = self.client("ec2").allocate_address(Domain="vpc")["AllocationId"]

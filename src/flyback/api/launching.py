@@ -21,13 +21,14 @@ from flyback.errors import (
     UserError,
 )
 from flyback.infra.bundle import build
+from flyback.launch.daybook import commit, committed
 from flyback.launch.deployment import Deployment, find
 from flyback.launch.ec2 import Ec2Executor, Payload
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
 from flyback.launch.tries import give_up, let_go
 from flyback.plan.expectation import expect
-from flyback.plan.planner import make_plan
+from flyback.plan.planner import DayCap, make_plan
 from flyback.spec.codec import loads
 from flyback.spec.launch import Attempt, Launch
 from flyback.spec.plan import Plan
@@ -49,11 +50,13 @@ class Where:
         cloud: The account, in the region that was chosen.
         name: The deployment's name, the same in every region.
         also: Regions to try when the chosen one has no machine.
+        max_usd_per_day: What the runs of a day may cost together, USD, in each region.
     """
 
     cloud: Cloud
     name: str
     also: Sequence[str] = ()
+    max_usd_per_day: float | None = None
 
     def places(self) -> Iterator[Cloud]:
         """The account in each region, the chosen one first."""
@@ -63,10 +66,23 @@ class Where:
                 yield elsewhere(self.cloud, region)
 
 
-def decide(prepared: Prepared, region: str) -> Plan:
+def decide(prepared: Prepared, region: str, day: DayCap | None = None) -> Plan:
     """The plan of a checked job."""
     expected = expect(prepared.job, smoke=prepared.preset == "smoke")
-    return make_plan(prepared.job, region=region, expected=expected)
+    return make_plan(prepared.job, region=region, expected=expected, day=day)
+
+
+def _within_day(
+    prepared: Prepared, where: Where, cloud: Cloud, records: Records, plan: Plan
+) -> Plan:
+    """The plan within what the day's cap leaves; the most that it may cost is written down."""
+    now, run_id = cloud.clock.now(), records.paths.run_id
+    if where.max_usd_per_day is not None:
+        spoken_for = committed(records.remote, now, run_id)
+        cap = DayCap(usd=where.max_usd_per_day, committed_usd=spoken_for)
+        plan = decide(prepared, cloud.session.region, cap)
+    commit(records.remote, now, run_id, plan.ceiling_usd)
+    return plan
 
 
 def launch_in_cloud(prepared: Prepared, where: Where, run_id: str, report: Report) -> Run:
@@ -87,6 +103,7 @@ def launch_in_cloud(prepared: Prepared, where: Where, run_id: str, report: Repor
             deployment = find(cloud.session, where.name)
             payload = payload or _payload(prepared)
             records = _records(run_id, cloud, deployment)
+            plan = _within_day(prepared, where, cloud, records, plan)
             executor = Ec2Executor(
                 cloud.session, deployment, cloud.clock, report, rehearsed=cloud.rehearsed
             )
@@ -145,7 +162,11 @@ def _written(records: Records | None) -> _Tried | None:
 def _let_go(tried: _Tried | None, error: FlybackError, cloud: Cloud) -> bool:
     if tried is None or not isinstance(error, RefusedError):
         return False
-    return let_go(cloud.session, tried.records, tried.launch, error)
+    released = let_go(cloud.session, tried.records, tried.launch, error)
+    if released:
+        at = tried.launch.created_at
+        commit(tried.records.remote, at, tried.launch.run_id, 0.0)
+    return released
 
 
 def _give_up(tried: _Tried | None, error: FlybackError, cloud: Cloud) -> None:

@@ -12,6 +12,7 @@ from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
 from flyback.launch.adopt import adopt, machines_of
 from flyback.launch.collect import collect
+from flyback.launch.daybook import commit
 from flyback.launch.extend import extend
 from flyback.launch.lease import release
 from flyback.launch.local import is_alive, stop_local
@@ -99,7 +100,11 @@ class Run:
         marker = self._watch()
         self._release()
         self._fetch()
-        self._records.write(self._records.paths.receipt, self._account())
+        receipt = self._account()
+        self._records.write(self._records.paths.receipt, receipt)
+        if self._cloud is not None:
+            at = self.launch.created_at
+            commit(self._records.remote, at, self.run_id, receipt.total_usd)
         if self._cloud is not None:
             self._records.write(self._records.paths.certificate, self._certify())
         return marker

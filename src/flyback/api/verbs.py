@@ -64,6 +64,7 @@ class Options:
         run_id: Name of the run; None makes one.
         also_regions: Regions to try, in order, when the chosen one has no machine; one without a
             deployment is passed over.
+        max_usd_per_day: What all runs of a day (UTC) may cost together, USD; None: no cap.
     """
 
     cloud: CloudName = "aws"
@@ -75,6 +76,7 @@ class Options:
     report: Report = silent
     run_id: str | None = None
     also_regions: tuple[str, ...] = ()
+    max_usd_per_day: float | None = None
 
     def open(self) -> Cloud:
         """Reach the account."""
@@ -199,7 +201,12 @@ def start(
         records = Records(run_id, home, home)
         local = LocalExecutor(home.root, clock, report)
         return Run(local.launch(made, prepared.archive(), records), made, None, report)
-    where = Where(cloud=cloud, name=options.name, also=options.also_regions)
+    where = Where(
+        cloud=cloud,
+        name=options.name,
+        also=options.also_regions,
+        max_usd_per_day=options.max_usd_per_day,
+    )
     return launch_in_cloud(prepared, where, run_id, report)
 
 

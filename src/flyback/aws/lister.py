@@ -62,7 +62,7 @@ def _is_ours(listing: Listing, item: Mapping[str, Any], tag: str, name: str) -> 
 
 
 def _tags(item: Mapping[str, Any]) -> dict[str, str]:
-    found = item.get("Tags") or item.get("tags") or []
+    found = item.get("Tags") or item.get("TagSet") or item.get("tags") or []
     if isinstance(found, Mapping):
         return dict(found)
     return {str(each.get("Key", each.get("key"))): str(each.get("Value", "")) for each in found}

@@ -139,7 +139,7 @@ LISTINGS: tuple[Listing, ...] = (
     ),
     _ec2("security group", "security_group", "SecurityGroups", "GroupId"),
     _ec2("launch template", "launch_template", "LaunchTemplates", "LaunchTemplateId"),
-    _ec2("key pair", "key_pair", "KeyPairs", "KeyPairId"),
+    _ec2("key pair", "key_pair", "KeyPairs", "KeyName"),
     _ec2("placement group", "placement_group", "PlacementGroups", "GroupName"),
     _ec2("NAT gateway", "nat_gateway", "NatGateways", "NatGatewayId", gone=_ENDING),
     _ec2(

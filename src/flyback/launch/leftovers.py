@@ -134,7 +134,7 @@ def orphans(session: Session, name: str, clock: Clock) -> Orphans:
         for item in machines
         if item.state not in GONE and now >= _deadline(item.tags, item.launched_at)
     )
-    living = any(item.state not in GONE for item in machines)
+    living = any(item.state not in GONE and item.instance_id not in late for item in machines)
     held = _held(session, name)
     looks = tuple(look_for(session, name))
     return Orphans(
