@@ -13,7 +13,12 @@ __all__ = ["command"]
 
 @click.command("extend")
 @click.argument("run_id", required=False)
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), required=True)
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True),
+    required=True,
+    help="Hours to add.",
+)
 @profile_flag
 def command(*, run_id: str | None, hours: float, profile: str | None) -> None:
     """Move the deadline of RUN_ID, or of the latest run, later: all of its timers or none."""
