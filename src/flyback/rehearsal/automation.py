@@ -22,6 +22,7 @@ class Automation:
     """The parts.
 
     Args:
+        registry: Functions, their policies included.
         bus: Events and who is told of them.
         timetable: Schedules and when they fire.
         functions: Invocations, past and to come.
@@ -29,6 +30,7 @@ class Automation:
         gaps: The three APIs.
     """
 
+    registry: Registry
     bus: EventBus
     timetable: Timetable
     functions: Invocations
@@ -59,6 +61,7 @@ def automate(
     timetable = Timetable(schedules, sessions, clock, seed)
     bus = EventBus(clients, clock)
     return Automation(
+        registry=registry,
         bus=bus,
         timetable=timetable,
         functions=functions,
