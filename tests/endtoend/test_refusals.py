@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_each_mistake_has_its_sentence(flyback: Flyback, name: str) -> None:
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
-    assert not (local_home() / "runs").exists()
+    assert not list((local_home() / "runs").glob("*"))
 
 
 def test_missing_and_broken_recordings_are_refused_before_anything_is_created(
@@ -76,7 +77,7 @@ def test_an_account_without_up_is_said_so(cloud: Cloud) -> None:
         start(prepare(EXAMPLE, preset="smoke"), cloud, Options(cloud="rehearsal"), silent)
     assert cloud.emulated.inventory() == before
     assert len(cloud.emulated.journal.mutating()) == calls
-    assert not (local_home() / "runs").exists()
+    assert not list((local_home() / "runs").glob("*"))
 
 
 def test_real_aws_without_credentials_says_what_to_do(flyback: Flyback, tmp_path: Path) -> None:
@@ -104,4 +105,17 @@ def test_an_unreadable_run_folder_is_named(flyback: Flyback) -> None:
     done = flyback("results", "broken")
     assert done.returncode == 2
     assert "broken" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_disk_that_takes_no_more_is_told(flyback: Flyback) -> None:
+    """Where the machine refuses a write, a person reads which and what to do, no traceback."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        done = flyback("rehearse", EXAMPLE, "--smoke", FLYBACK_HOME=str(local_home() / "fresh"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert done.returncode == 2, done.stderr
+    assert "ulimit -f" in done.stderr
     assert "Traceback" not in done.stderr

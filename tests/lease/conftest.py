@@ -386,6 +386,7 @@ class World:
 @contextmanager
 def deployed(folder: Path) -> Iterator[World]:
     """A world with flyback in it."""
+    # what the agent does per second of a job is done in a twentieth of it
     cloud = start_rehearsal(folder / "cloud", region=REGION, factor=20.0)
     assert cloud.emulated is not None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -126,7 +127,11 @@ def test_proof_crash_sweep(
     """Client, agent and guardian, each killed at each step, before and after it takes effect."""
     bench = Sweep(world, death)
     points = sweep(bench.points())
-    leaks = [told for point in points if (told := bench.survives(point))]
+    leaks = []
+    for number, point in enumerate(points, start=1):
+        told = bench.survives(point)
+        print(f"{number} of {len(points)}: {told or 'well'}", file=sys.stderr)
+        leaks += [told] if told else []
     print(
         f"PROOF crash-sweep points={len(points)} leaks={len(leaks)} "
         f"max_overrun_s={max(bench.overrun, 0):.0f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from flyback.launch.deployment import NAME_TAG, Deployment
 from flyback.launch.local import LocalExecutor
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
-from flyback.launch.runid import new_run_id
+from flyback.launch.runid import claimed_run_id
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
 from flyback.spec.codec import read_json, write_json
@@ -193,21 +194,24 @@ def start(
     clock = SystemClock() if cloud is None else cloud.clock
     if options.run_id and (before := _launched(options.run_id, prepared, home)):
         return Run(*before, cloud, report).attach()
-    run_id = options.run_id or new_run_id(
-        prepared.job.name, clock.now(), chance or random.SystemRandom()
-    )
-    if cloud is None:
-        made = decide(prepared, options.region or _DEFAULT_REGION)
-        records = Records(run_id, home, home)
-        local = LocalExecutor(home.root, clock, report)
-        return Run(local.launch(made, prepared.archive(), records), made, None, report)
-    where = Where(
-        cloud=cloud,
-        name=options.name,
-        also=options.also_regions,
-        max_usd_per_day=options.max_usd_per_day,
-    )
-    return launch_in_cloud(prepared, where, run_id, report)
+    with contextlib.ExitStack() as stack:
+        run_id = options.run_id or stack.enter_context(
+            claimed_run_id(
+                prepared.job.name, clock.now(), chance or random.SystemRandom(), home.root
+            )
+        )
+        if cloud is None:
+            made = decide(prepared, options.region or _DEFAULT_REGION)
+            records = Records(run_id, home, home)
+            local = LocalExecutor(home.root, clock, report)
+            return Run(local.launch(made, prepared.archive(), records), made, None, report)
+        where = Where(
+            cloud=cloud,
+            name=options.name,
+            also=options.also_regions,
+            max_usd_per_day=options.max_usd_per_day,
+        )
+        return launch_in_cloud(prepared, where, run_id, report)
 
 
 def _launched(run_id: str, prepared: Prepared, home: FileStore) -> tuple[Launch, Plan] | None:

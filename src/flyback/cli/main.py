@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import NoReturn
 
 import click
 
 from flyback import __version__
+from flyback.cli.host_errors import explain
 from flyback.errors import FlybackError
 
 __all__ = ["VERBS", "cli", "main"]
@@ -90,9 +92,18 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except FlybackError as error:
-        click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(error)
+    except OSError as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        _end(explained)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(error: FlybackError) -> NoReturn:
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

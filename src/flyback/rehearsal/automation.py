@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from flyback.rehearsal.events import EventBus, EventsGap, tell_of_machines
 from flyback.rehearsal.functions import Invocations, LambdaGap, Registry, Workshop
 from flyback.rehearsal.roles import Sessions
 from flyback.rehearsal.schedules import SchedulerGap, Schedules, Timetable
+from flyback.rehearsal.tagging import TaggingGap
 from flyback.rehearsal.transport import Clients
 
 __all__ = ["Automation", "automate"]
@@ -22,13 +24,15 @@ class Automation:
     """The parts.
 
     Args:
+        registry: Functions, their policies included.
         bus: Events and who is told of them.
         timetable: Schedules and when they fire.
         functions: Invocations, past and to come.
         workshop: What functions run in.
-        gaps: The three APIs.
+        gaps: Their APIs.
     """
 
+    registry: Registry
     bus: EventBus
     timetable: Timetable
     functions: Invocations
@@ -59,6 +63,7 @@ def automate(
     timetable = Timetable(schedules, sessions, clock, seed)
     bus = EventBus(clients, clock)
     return Automation(
+        registry=registry,
         bus=bus,
         timetable=timetable,
         functions=functions,
@@ -73,5 +78,15 @@ def automate(
             ),
             SchedulerGap(schedules, timetable, clock.now),
             EventsGap(bus),
+            TaggingGap(lambda region: _tagged(region, registry, schedules)),
         ),
     )
+
+
+def _tagged(
+    region: str, registry: Registry, schedules: Schedules
+) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    for function in registry.all(region):
+        yield "lambda:function", function.arn, function.tags
+    for group in schedules.groups(region):
+        yield "scheduler:schedule-group", group.arn, group.tags

@@ -15,7 +15,7 @@ from flyback.rehearsal.clock import VirtualClock
 from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
 from flyback.rehearsal.events import EventBus
 from flyback.rehearsal.front import Front, Middleware
-from flyback.rehearsal.functions import Invocations, Workshop
+from flyback.rehearsal.functions import Invocations, Registry, Workshop
 from flyback.rehearsal.identities import ROOT, Identities
 from flyback.rehearsal.inventory import take_inventory
 from flyback.rehearsal.market import (
@@ -80,6 +80,7 @@ class RehearsalCloud:
         quotas: What the account may run.
         reclaims: When EC2 takes a spot machine back.
         machines: Their lives; `power_off` is what an operating system calls.
+        registry: Lambda's functions, their resource policies included.
         bus: Events and who is told of them.
         timetable: Schedules and when they fire.
         functions: Lambda's invocations, past and to come.
@@ -101,6 +102,7 @@ class RehearsalCloud:
     quotas: Quotas
     reclaims: Reclaims
     machines: Machines
+    registry: Registry
     bus: EventBus
     timetable: Timetable
     functions: Invocations
@@ -220,6 +222,7 @@ class RehearsalCloud:
 
         parts = automate(self.clients, self.clock, self.endpoint, self._folder, self._seed)
         stack.callback(parts.workshop.close)
+        self.registry = parts.registry
         self.bus, self.timetable = parts.bus, parts.timetable
         self.functions, self.workshop = parts.functions, parts.workshop
         parts.tell_of(self.machines)

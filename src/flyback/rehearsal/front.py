@@ -21,12 +21,11 @@ from flyback.rehearsal.naming import name_request, scope_of
 from flyback.rehearsal.parsing import parse_params
 from flyback.rehearsal.serialising import emulation_failed, serialise_error
 
-__all__ = ["SOURCE_ARN", "VIA", "Front", "Middleware"]
+__all__ = ["VIA", "Front", "Middleware"]
 
 PREFIX = "/_flyback/"
 # Set by the in-process transport alone: a header could be forged.
 VIA = "flyback.via"
-SOURCE_ARN = "flyback.source_arn"
 
 Handler = Callable[[Call], Response]
 Route = Callable[[str, str, Mapping[str, Any]], Any]

@@ -13,8 +13,9 @@ from flyback.rehearsal.transport import Caller, Clients
 
 __all__ = ["Session", "Sessions"]
 
-SESSION_S = 3600
-"""How long a session lasts, the default of a role's longest (IAM user guide, "Use IAM roles")."""
+_SESSION_S = 3600  # the default of a role's longest (IAM user guide, "Use IAM roles")
+# Chosen: AWS throws idle environments away when it likes, and each new one takes a real second.
+_LONGER_S = {"lambda": 12 * 3600}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +58,16 @@ class Sessions:
         """
         sts = self._clients.of("sts", region, Caller(via=service, source_arn=source_arn))
         answer = sts.assume_role(
-            RoleArn=role_arn, RoleSessionName=name[:64], DurationSeconds=SESSION_S
+            RoleArn=role_arn,
+            RoleSessionName=name[:64],
+            DurationSeconds=_LONGER_S.get(service, _SESSION_S),
         )["Credentials"]
-        caller = Caller(
+        holder = Caller(
             access_key=answer["AccessKeyId"],
             secret=answer["SecretAccessKey"],
             token=answer["SessionToken"],
         )
-        return Session(caller=caller, ends_at=answer["Expiration"].timestamp())
+        return Session(caller=holder, ends_at=answer["Expiration"].timestamp())
 
     def client(self, service: str, region: str, session: Session) -> Any:
         """A boto3 client that signs with a session's keys."""

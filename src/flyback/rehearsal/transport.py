@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from flyback.rehearsal.call import Response
-from flyback.rehearsal.front import SOURCE_ARN, VIA
+from flyback.rehearsal.front import VIA
 from flyback.rehearsal.identities import ROOT
 from flyback.rehearsal.middleware.faults import DroppedError
 
@@ -157,8 +157,7 @@ def _environ(request: Any, caller: Caller) -> dict[str, Any]:
         "HTTP_HOST": parts.netloc,
         "wsgi.url_scheme": parts.scheme,
         "wsgi.input": io.BytesIO(body),
-        VIA: caller.via,
-        SOURCE_ARN: caller.source_arn,
+        VIA: f"{caller.via}:{caller.source_arn}" if caller.source_arn else caller.via,
     }
     for name, value in request.headers.items():
         key = name.upper().replace("-", "_")

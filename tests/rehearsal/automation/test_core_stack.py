@@ -74,6 +74,12 @@ def test_the_core_stack_brings_a_guardian_to_life(
     called = [entry for entry in cloud.journal.entries() if entry.operation == "Invoke"]
     role = outputs["SchedulerInvokeRoleArn"].rpartition("/")[2]
     assert called[0].principal == (f"arn:aws:sts::123456789012:assumed-role/{role}/guardian-sweep")
+    tagging = client("resourcegroupstaggingapi")
+    listed = tagging.get_resources(TagFilters=[{"Key": "flyback:name", "Values": ["flyback"]}])
+    arns = {item["ResourceARN"] for item in listed["ResourceTagMappingList"]}
+    assert outputs["GuardianArn"] in arns
+    assert "arn:aws:scheduler:us-east-1:123456789012:schedule-group/flyback-flyback" in arns
+    assert outputs["TopicArn"] in arns
     held = json.loads(cloud.inventory())
     assert len(held["events:rule"]) == 2
     assert list(held["scheduler:schedule"]) == [

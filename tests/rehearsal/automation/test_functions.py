@@ -42,7 +42,7 @@ def test_a_function_runs_as_its_role(
     assert answers[0]["arn"] == made["FunctionArn"]
     assert 0 < answers[0]["left"] <= 60_000
     assert answers[1]["pid"] == answers[0]["pid"]
-    passing(3600)
+    passing(12 * 3600)
     later = json.loads(_invoke(client, made["FunctionArn"], {})["Payload"].read())
     assert later["pid"] != answers[0]["pid"]  # the role's session has run out
 

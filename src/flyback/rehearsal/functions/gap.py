@@ -10,7 +10,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from flyback.rehearsal.call import AwsError, Call, Response
-from flyback.rehearsal.front import SOURCE_ARN
 from flyback.rehearsal.functions.invocations import Invocations
 from flyback.rehearsal.functions.state import Code, Function, Registry, name_in
 from flyback.rehearsal.functions.workshop import Workshop
@@ -159,10 +158,10 @@ class LambdaGap:
         if kind == "Event":
             return _invoked(202, b"", self._invocations.queue(function, event))
         outcome = self._invocations.run(function, event)
-        headers = (("X-Amz-Executed-Version", "$LATEST"),)
+        headers = [("X-Amz-Executed-Version", "$LATEST")]
         if outcome.error:
-            headers += (("X-Amz-Function-Error", "Unhandled"),)
-        return Response(status=200, headers=headers, body=outcome.payload)
+            headers.append(("X-Amz-Function-Error", "Unhandled"))
+        return Response(status=200, headers=tuple(headers), body=outcome.payload)
 
     def _add_permission(self, call: Call) -> Mapping[str, Any]:
         function, given = self._function(call), call.params
@@ -292,7 +291,8 @@ def _check_service(call: Call, function: Function) -> None:
     Raises:
         AwsError: it does not.
     """
-    service, source = f"{call.via}.amazonaws.com", str(call.environ.get(SOURCE_ARN, ""))
+    via, _, source = call.via.partition(":")
+    service = f"{via}.amazonaws.com"
     for statement in function.policy.values():
         wanted = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", source)
         if statement["Principal"].get("Service") == service and wanted == source:

@@ -64,6 +64,7 @@ class Workshop:
         self._idle: dict[_Key, list[Environment]] = {}
         self._busy: set[Environment] = set()
         self._made = 0
+        self._closed = False
 
     def take(self, function: Function) -> Environment:
         """An environment for one invocation: a warm one, or a new one.
@@ -86,6 +87,9 @@ class Workshop:
         environment = self._make(function, number)
         with self._lock:
             self._busy.add(environment)
+            late = self._closed
+        if late:  # the cloud is being stopped meanwhile
+            environment.close()
         return environment
 
     def give_back(self, function: Function, environment: Environment) -> None:
@@ -116,6 +120,8 @@ class Workshop:
 
     def close(self) -> None:
         """End all environments."""
+        with self._lock:
+            self._closed = True
         self.interrupt()
         with self._lock:
             environments = [one for idle in self._idle.values() for one in idle]
