@@ -23,7 +23,8 @@ class Lister(Service):
             tag: The tag that says whose a thing is.
             name: Its value, and the deployment's name.
         """
-        for item in self._items(listing):
+        chosen = {"Filters": [{"Name": f"tag:{tag}", "Values": [name]}]} if listing.by_tag else {}
+        for item in self._items(listing, {**listing.params, **chosen}):
             over = any(item.get(key) in values for key, values in listing.gone.items())
             if over or not _is_ours(listing, item, tag, name):
                 continue
@@ -41,11 +42,11 @@ class Lister(Service):
         except NotFoundError:
             return
 
-    def _items(self, listing: Listing) -> Iterator[Mapping[str, Any]]:
+    def _items(self, listing: Listing, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         if self._client.can_paginate(listing.method):
-            yield from self._pages(listing.method, listing.key, **listing.params)
+            yield from self._pages(listing.method, listing.key, **params)
         else:
-            yield from self._call(listing.method, **listing.params).get(listing.key, [])
+            yield from self._call(listing.method, **params).get(listing.key, [])
 
 
 def _is_ours(listing: Listing, item: Mapping[str, Any], tag: str, name: str) -> bool:

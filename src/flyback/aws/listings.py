@@ -31,6 +31,7 @@ class Listing:
         params: Of the listing call.
         more: Further arguments of the removing call: argument → field.
         switches: Arguments of the removing call that are simply true.
+        by_tag: Whether to let the service choose by the tag: an account may hold thousands.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Listing:
     params: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
     switches: tuple[str, ...] = ()
+    by_tag: bool = False
 
     def command(self, found: Found) -> str:
         """The AWS CLI's command that removes one."""
@@ -113,7 +115,14 @@ LISTINGS: tuple[Listing, ...] = (
     ),
     # one that is in use goes with its machine, which is looked for by itself
     _ec2("volume", "volume", "Volumes", "VolumeId", gone={"State": ("deleting", "in-use")}),
-    _ec2("snapshot", "snapshot", "Snapshots", "SnapshotId", params={"OwnerIds": ["self"]}),
+    _ec2(
+        "snapshot",
+        "snapshot",
+        "Snapshots",
+        "SnapshotId",
+        params={"OwnerIds": ["self"]},
+        by_tag=True,
+    ),
     _ec2(
         "machine image",
         "image",

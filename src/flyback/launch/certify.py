@@ -123,12 +123,13 @@ def _sweep(
 
 def _settled(ask: Callable[[], list[Check]], clock: Clock) -> list[Check]:
     """Ask again for two minutes while something is left: deletions take a while to be seen."""
-    give_up = clock.now() + _PATIENCE_S
+    give_up, pause = clock.now() + _PATIENCE_S, _POLL_S
     while True:
         checks = ask()
         if clock.now() >= give_up or not any(check.left for check in checks):
             return checks
-        clock.sleep(_POLL_S)
+        clock.sleep(pause)
+        pause *= 2  # every round asks for everything
 
 
 def _certificate(
