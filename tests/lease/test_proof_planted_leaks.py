@@ -22,7 +22,7 @@ from flyback.launch.leftovers import orphans, reap
 from flyback.spec.clock import SystemClock
 
 REGION = "us-east-1"
-OURS, THEIRS = "flyback", "somebody-else"
+OURS, THEIRS = "flyback", "flyback-dev"  # its name begins with ours: prefixes must be long
 
 
 class NoWait(SystemClock):
@@ -165,7 +165,7 @@ class Planter:
     def load_balancer(self, name: str) -> str:
         subnets = self.client("ec2").describe_subnets()["Subnets"][:2]
         answer = self.client("elbv2").create_load_balancer(
-            Name=f"{name}-lb", Subnets=[item["SubnetId"] for item in subnets]
+            Name=f"{name}-core-lb", Subnets=[item["SubnetId"] for item in subnets]
         )
         arn = answer["LoadBalancers"][0]["LoadBalancerArn"]
         return str(arn)
@@ -177,7 +177,7 @@ class Planter:
 
     def alarm(self, name: str) -> str:
         self.client("cloudwatch").put_metric_alarm(
-            AlarmName=f"{name}-alarm",
+            AlarmName=f"{name}-core-alarm",
             ComparisonOperator="GreaterThanThreshold",
             EvaluationPeriods=1,
             MetricName="x",
@@ -186,19 +186,19 @@ class Planter:
             Statistic="Sum",
             Threshold=1,
         )
-        return f"{name}-alarm"
+        return f"{name}-core-alarm"
 
     def dashboard(self, name: str) -> str:
         self.client("cloudwatch").put_dashboard(
-            DashboardName=f"{name}-board", DashboardBody=json.dumps({"widgets": []})
+            DashboardName=f"{name}-core-board", DashboardBody=json.dumps({"widgets": []})
         )
-        return f"{name}-board"
+        return f"{name}-core-board"
 
     def topic(self, name: str) -> str:
         return str(self.client("sns").create_topic(Name=f"{name}-alerts")["TopicArn"])
 
     def subscription(self, name: str) -> str:
-        topic = self.client("sns").create_topic(Name=f"{name}-told")["TopicArn"]
+        topic = self.client("sns").create_topic(Name=f"{name}-core-told")["TopicArn"]
         answer = self.client("sns").subscribe(
             TopicArn=topic, Protocol="email", Endpoint="a@b.example", ReturnSubscriptionArn=True
         )
@@ -219,8 +219,8 @@ class Planter:
         return f"{name}-run-deadline"
 
     def event_rule(self, name: str) -> str:
-        self.client("events").put_rule(Name=f"{name}-rule", ScheduleExpression="rate(1 hour)")
-        return f"{name}-rule"
+        self.client("events").put_rule(Name=f"{name}-ends", ScheduleExpression="rate(1 hour)")
+        return f"{name}-ends"
 
     def function(self, name: str) -> str:
         role = self.client("iam").create_role(
@@ -230,25 +230,25 @@ class Planter:
         with zipfile.ZipFile(code, "w") as archive:
             archive.writestr("f.py", "")
         self.client("lambda").create_function(
-            FunctionName=f"{name}-function",
+            FunctionName=f"{name}-guardian",
             Runtime="python3.13",
             Role=role,
             Handler="f.f",
             Code={"ZipFile": code.getvalue()},
         )
-        return f"{name}-function"
+        return f"{name}-guardian"
 
     def repository(self, name: str) -> str:
         self.client("ecr").create_repository(repositoryName=name)
         return name
 
     def role(self, name: str) -> str:
-        self.client("iam").create_role(RoleName=f"{name}-role", AssumeRolePolicyDocument="{}")
-        return f"{name}-role"
+        self.client("iam").create_role(RoleName=f"{name}-core-role", AssumeRolePolicyDocument="{}")
+        return f"{name}-core-role"
 
     def instance_profile(self, name: str) -> str:
-        self.client("iam").create_instance_profile(InstanceProfileName=f"{name}-profile")
-        return f"{name}-profile"
+        self.client("iam").create_instance_profile(InstanceProfileName=f"{name}-core-profile")
+        return f"{name}-core-profile"
 
     def secret(self, name: str) -> str:
         self.client("secretsmanager").create_secret(

@@ -15,18 +15,19 @@ __all__ = ["Lister"]
 class Lister(Service):
     """Lists and removes what linger in one service."""
 
-    def find(self, listing: Listing, tag: str, name: str) -> Iterator[Found]:
+    def find(self, listing: Listing, tag: str, name: str, place: str = "") -> Iterator[Found]:
         """What there is of a kind that is the deployment's.
 
         Args:
             listing: The kind.
             tag: The tag that says whose a thing is.
             name: Its value, and the deployment's name.
+            place: Account and region, as they stand in names of buckets.
         """
         chosen = {"Filters": [{"Name": f"tag:{tag}", "Values": [name]}]} if listing.by_tag else {}
         for item in self._items(listing, {**listing.params, **chosen}):
             over = any(item.get(key) in values for key, values in listing.gone.items())
-            if over or not _is_ours(listing, item, tag, name):
+            if over or not _is_ours(listing, item, tag, (name, place)):
                 continue
             more = {argument: str(item[key]) for argument, key in listing.more.items()}
             yield Found(listing=listing, identifier=str(item[listing.identifier]), more=more)
@@ -49,14 +50,15 @@ class Lister(Service):
             yield from self._call(listing.method, **params).get(listing.key, [])
 
 
-def _is_ours(listing: Listing, item: Mapping[str, Any], tag: str, name: str) -> bool:
+def _is_ours(listing: Listing, item: Mapping[str, Any], tag: str, whose: tuple[str, str]) -> bool:
+    name, place = whose
     if _tags(item).get(tag) == name:
         return True
     text = str(item.get(listing.name, "")) if listing.name else ""
     if text.startswith("arn:"):
         text = text.rpartition(":")[2]
     for pattern in listing.prefixes:
-        wanted = pattern.format(name)
+        wanted = pattern.format(name).replace("<place>", place)
         if text and (text == wanted[:-1] if wanted.endswith("$") else text.startswith(wanted)):
             return True
     return False

@@ -26,7 +26,9 @@ class Listing:
         remove: boto3's method that removes one.
         argument: Its argument for the identifier.
         name: Field whose beginning says whose it is; empty where only the tag does.
-        prefixes: What such a name begins with; `{}` is the deployment's name.
+        prefixes: What such a name begins with, or is where it ends with `$`; `{}` is the
+            deployment's name, `<place>` account and region. Another deployment's name may begin
+            with this one's, so nothing shorter than what the templates make will do.
         gone: Field → values of things that are over, or were never any.
         params: Of the listing call.
         more: Further arguments of the removing call: argument → field.
@@ -42,7 +44,7 @@ class Listing:
     remove: str
     argument: str
     name: str = ""
-    prefixes: tuple[str, ...] = ("{}-",)
+    prefixes: tuple[str, ...] = ("{}-core-",)
     gone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
@@ -182,7 +184,7 @@ LISTINGS: tuple[Listing, ...] = (
         identifier="logGroupName",
         name="logGroupName",
         # what services make beside the stack carries the name of what it is for
-        prefixes=("/flyback/{}/", "/aws/lambda/{}-", "/aws/batch/{}-"),
+        prefixes=("/flyback/{}/", "/aws/lambda/{}-guardian$"),
         remove="delete_log_group",
         argument="logGroupName",
     ),
@@ -213,6 +215,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="Topics",
         identifier="TopicArn",
         name="TopicArn",
+        prefixes=("{}-alerts$", "{}-core-"),
         remove="delete_topic",
         argument="TopicArn",
     ),
@@ -223,6 +226,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="Subscriptions",
         identifier="SubscriptionArn",
         name="TopicArn",
+        prefixes=("{}-alerts$", "{}-core-"),
         remove="unsubscribe",
         argument="SubscriptionArn",
     ),
@@ -256,6 +260,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="Rules",
         identifier="Name",
         name="Name",
+        prefixes=("{}-interruptions$", "{}-ends$"),
         remove="delete_rule",
         argument="Name",
     ),
@@ -266,6 +271,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="Functions",
         identifier="FunctionName",
         name="FunctionName",
+        prefixes=("{}-guardian$",),
         remove="delete_function",
         argument="FunctionName",
     ),
@@ -361,7 +367,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="Buckets",
         identifier="Name",
         name="Name",
-        prefixes=("{}-data-", "{}-outputs-", "{}-bootstrap-"),
+        prefixes=("{}-data-<place>$", "{}-outputs-<place>$", "{}-bootstrap-<place>$"),
         remove="delete_bucket",
         argument="Bucket",
     ),

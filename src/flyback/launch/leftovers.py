@@ -61,9 +61,10 @@ def look_for(session: Session, name: str) -> Iterator[Look]:
     Raises:
         CredentialsError: nothing can be asked at all.
     """
+    place = f"{session.identity.account}-{session.region}"
     for listing in LISTINGS:
         try:
-            found = tuple(session.lister(listing.service).find(listing, NAME_TAG, name))
+            found = tuple(session.lister(listing.service).find(listing, NAME_TAG, name, place))
         except CredentialsError:
             raise
         except RefusedError as error:
