@@ -27,13 +27,13 @@ demo: $(VENV)/.user ## runs fly out to the rehearsed cloud and come home, one in
 test: $(VENV)/.developer ## the tests that need nothing but the package index
 	$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
-test-all: test lint .tools/awscli/bin/aws ## also lint, the extended tests, and a tenth of every proof's sweep
+test-all: test lint .tools/awscli/bin/aws .tools/ministack/bin/ministack ## also lint, the extended tests, and a tenth of every proof's sweep
 	$(PYTEST) -m "extended or (proof and not unsettled)" -q -s $(ARGS)
 
-proofs: $(VENV)/.developer ## what was promised, measured now, one PROOF line each; ONLY=name
+proofs: $(VENV)/.developer .tools/ministack/bin/ministack ## what was promised, measured now, one PROOF line each; ONLY=name
 	FLYBACK_SWEEP=all $(PYTEST) -m proof -q -s --no-header --only="$(ONLY)" $(ARGS)
 
-bench: $(VENV)/.developer ## figures of speed, one BENCH line each; ONLY=name
+bench: $(VENV)/.peers ## figures of speed, one BENCH line each; ONLY=name
 	$(PYTEST) -m bench -q -s --no-header --only="$(ONLY)" $(ARGS)
 
 lint: $(VENV)/.developer ## ruff, mypy and the walls between the rooms
@@ -57,11 +57,22 @@ $(VENV)/.developer: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) -e '.[all,dev]'
 	@touch $(VENV)/.user $@
 
+# What figures of speed are compared with.
+$(VENV)/.peers: $(VENV)/.developer
+	@echo "installing flyback[peers] into $(VENV)"
+	@$(PIP) -e '.[all,dev,peers]'
+	@touch $@
+
 # Judges from outside, each in an environment of its own: they pin what we pin otherwise.
 .tools/awscli/bin/aws: | $(BIN)/python
 	@echo "installing the AWS CLI into .tools/awscli"
 	@$(BIN)/python -m venv .tools/awscli
 	@.tools/awscli/bin/python -m pip install --quiet --disable-pip-version-check awscli==1.46.3
+
+.tools/ministack/bin/ministack: | $(BIN)/python
+	@echo "installing ministack, another emulator of AWS, into .tools/ministack"
+	@$(BIN)/python -m venv .tools/ministack
+	@.tools/ministack/bin/python -m pip install --quiet --disable-pip-version-check ministack==1.5.33
 
 # The first interpreter that is new enough and can make environments. Debian ships venv apart.
 $(BIN)/python:

@@ -58,6 +58,9 @@ class StepClock:
             return False
         return True
 
+    def signalled(self, process: subprocess.Popen[bytes]) -> None:
+        """The system has told it."""
+
 
 class TroubledStore(MemoryStore):
     """A store in memory that fails as it is told, and remembers the order of writes."""
@@ -118,6 +121,7 @@ class Machine:
     switched_off: list[float] = field(default_factory=list)
     run_id: str = "run-1"
     boot_log: Path | None = None
+    secret: Callable[[str], str] = "value of {}".format
     listen: Callable[[Callable[[], None]], None] | None = None
 
     @property
@@ -168,7 +172,7 @@ class Machine:
             store=self.store,
             open_store=lambda url: MemoryStore.named(url.removeprefix("memory://")),
             logs=lambda: self.logs,
-            secret=lambda reference: f"value of {reference}",
+            secret=self.secret,
             power_off=lambda: self.switched_off.append(self.clock.now()),
             metadata=self.metadata,
             environ=self.environ,

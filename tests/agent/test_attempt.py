@@ -198,7 +198,7 @@ def test_the_contract_with_the_job(machine: Any, shell: Shell) -> None:
     assert machine.run(attempt=1) == 0
     assert machine.text(machine.keys().log).splitlines() == [
         'run-1 1 0 {"n":1}',
-        "kept mine value of ssm:/flyback/token [] []",
+        "kept mine *** [] []",
     ]
 
 

@@ -29,6 +29,13 @@ def _group(resources: dict[str, Any]) -> dict[str, Any]:
     return properties
 
 
+def _endpoints(resources: dict[str, Any]) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = resources["EndpointSecurityGroup"]["Properties"][
+        "SecurityGroupIngress"
+    ]
+    return rules
+
+
 def _machine(resources: dict[str, Any]) -> dict[str, Any]:
     data: dict[str, Any] = resources["LaunchTemplate"]["Properties"]["LaunchTemplateData"]
     return data
@@ -38,6 +45,10 @@ _SSH = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "CidrIp": "0.0.0.0/0"
 _MISTAKES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "lets the whole internet in on ports 22-22": lambda r: _group(r).update(
         SecurityGroupIngress=[_SSH]
+    ),
+    "lets another group in on ports 22-443": lambda r: _endpoints(r)[0].update(FromPort=22),
+    "lets another group in on ports 443-443": lambda r: _endpoints(r)[0].update(
+        SourceSecurityGroupId="sg-0123456789abcdef0"
     ),
     "names no egress rule": lambda r: _group(r).pop("SecurityGroupEgress"),
     "lets every protocol out": lambda r: _group(r).update(

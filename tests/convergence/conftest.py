@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 import json
+import os
 import re
 import shutil
+import sys
 import threading
 import time
-from collections.abc import Iterator
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import botocore.endpoint
 import pytest
@@ -20,7 +27,9 @@ import pytest
 from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, deploy, remove, start
-from flyback.api.wiring import Cloud, _emulated, local_home, start_rehearsal
+from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.aws.ledger import FileLedger
+from flyback.aws.session import Session
 from flyback.errors import FlybackError
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
@@ -30,6 +39,17 @@ from flyback.spec.event import Marker
 RUN_ID = "cut-off"
 OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
 MODES = ("refused", "lost", "killed-before", "killed-after")
+_SERVICES = (
+    "cloudformation",
+    "ec2",
+    "iam",
+    "logs",
+    "resourcegroupstaggingapi",
+    "s3",
+    "service-quotas",
+    "ssm",
+    "sts",
+)
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(
     r"\b[a-z]+(-[a-z]+)*-[0-9a-f]{8,}\b"  # EC2's identifiers
@@ -40,7 +60,7 @@ _CHANCE = re.compile(
     r'|(?<="InstanceProfileId": ")[a-z0-9]+'
     r'|\\\\"[0-9a-f]{32}\\\\"'  # entity tags
     r"|\b(ip-|ec2-)?\d+[.-]\d+[.-]\d+[.-]\d+\b(?!/)"  # addresses, but not networks
-    r"|-[0-9A-Za-z]{12}\b"  # what CloudFormation appends to names
+    r"|[-_][0-9A-Za-z]{12}\b"  # what CloudFormation appends to names
 )
 
 
@@ -86,21 +106,20 @@ class Client:
                     late=lost,
                 )
             )
-        folder = Path(cloud.ledger.path).parents[1]
-        own = _emulated(cloud.emulated.environment(), cloud.clock, folder, cloud.emulated)
-        events = own.session._boto._session
-        events.register("before-send", self._before)
-        events.register("response-received", self._after)
-        return own
+        ledger = FileLedger(cloud.ledger.path, cloud.clock)
+        session = _line(cloud).session(self, ledger)
+        return dataclasses.replace(cloud, session=session, ledger=ledger)
 
-    def _before(self, **_: Any) -> None:
+    def before(self) -> None:
+        """A request is about to be sent."""
         with self._lock:
             self.calls += 1
             number = self.calls
         if self.dead or (self.mode == "killed-before" and number == self.k):
             self._die()
 
-    def _after(self, **_: Any) -> None:
+    def after(self) -> None:
+        """A request has been answered."""
         with self._lock:
             number = self.calls
         if self.dead or (self.mode == "killed-after" and number == self.k):
@@ -111,6 +130,42 @@ class Client:
         if threading.current_thread() is threading.main_thread():
             raise Killed
         raise KilledThread
+
+
+class Line:
+    """The boto3 clients of one cloud: to make them takes longer than most commands.
+
+    They call the front in this process; sockets have tests of their own.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        assert cloud.emulated is not None
+        self._client = Client()
+        self._made = Session(cloud.session._access, cloud.ledger)
+        events = self._made._boto._session
+        events.register("before-send", lambda **_: self._client.before())
+        cloud.emulated.clients.carry(events)
+        events.register("response-received", lambda **_: self._client.after())
+        for service in _SERVICES:
+            self._made.client(service)
+
+    def session(self, client: Client, ledger: FileLedger) -> Session:
+        """A session of its own for a process that begins now; earlier ones are over."""
+        self._client = client
+        session = Session(self._made._access, ledger)
+        session._clients = self._made._clients
+        self._made.calls = session.calls
+        return session
+
+
+def _line(cloud: Cloud) -> Line:
+    assert cloud.emulated is not None
+    if cloud.emulated not in _LINES:
+        _LINES[cloud.emulated] = Line(cloud)
+    return _LINES[cloud.emulated]
+
+
+_LINES: WeakKeyDictionary[Any, Line] = WeakKeyDictionary()
 
 
 class ScriptedHost:
@@ -186,22 +241,19 @@ def _anonymous(text: str) -> str:
     return _CHANCE.sub("#", text)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Command:
-    """A command of the product, what stands before it, and what counts as the same end.
+    """A command of the product, and what stands before it.
 
     Args:
-        name: `up`, `run` or `down`.
+        name: Of its cases.
+        does: `up`, `run` or `down`.
         before: Commands that went well before it.
     """
 
     name: str
+    does: str
     before: tuple[str, ...] = ()
-
-    def carry_out(self, cloud: Cloud, job: Path) -> None:
-        """As a user does who has only this command."""
-        for name in (*self.before, self.name):
-            perform(name, cloud, job)
 
 
 def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
@@ -211,6 +263,10 @@ def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
     elif name == "down":
         certificate = remove(cloud, OPTIONS, keep_data=False, report=silent)
         assert certificate.clean, certificate
+    elif name == "down --keep-data":
+        bucket = deploy(cloud, OPTIONS, silent).data_bucket
+        cloud.session.client("s3").put_object(Bucket=bucket, Key="kept", Body=b"1")
+        remove(cloud, OPTIONS, keep_data=True, report=silent)
     elif name == "launch":
         return start(prepare(job), cloud, OPTIONS, silent)
     else:
@@ -221,9 +277,10 @@ def perform(name: str, cloud: Cloud, job: Path) -> Run | None:
 
 
 COMMANDS = (
-    Command("up"),
-    Command("run", ("up",)),
-    Command("down", ("up", "launch")),
+    Command("up", "up"),
+    Command("up-again", "up", ("up", "down --keep-data")),
+    Command("run", "run", ("up",)),
+    Command("down", "down", ("up", "launch")),
 )
 
 
@@ -241,7 +298,10 @@ class Case:
 
 
 class Bench:
-    """Runs cases.
+    """Runs cases, each in a process of its own that begins as a copy of this one.
+
+    A cloud is brought to where a command begins once, and copied for each of its cases: that is
+    exact, and spares all of them the way there.
 
     Args:
         folder: For clouds and the job.
@@ -270,28 +330,36 @@ class Bench:
             for mode in MODES
         ]
 
-    def converges(self, case: Case) -> str:
-        """Cut the command off, run it again; empty, or how the end differs from the undisturbed."""
-        expected = self._undisturbed(case.command)[1]
-        with self._cloud() as cloud:
-            assert cloud.emulated is not None
-            for name in case.command.before:
-                perform(name, Client().enter(cloud), self.job)
-            with suppress(Killed, KilledThread, FlybackError):
-                perform(case.command.name, Client(case.mode, case.k).enter(cloud), self.job)
-            cloud.emulated.faults.clear()
-            cloud.clock.sleep(case.pause_s)
-            try:
-                perform(case.command.name, Client().enter(cloud), self.job)
-            except FlybackError as error:
-                return f"{case}: {error}"
-            found = self._end(cloud)
+    def not_converging(self, cases: Sequence[Case]) -> list[str]:
+        """What is wrong with each case whose end is not the undisturbed one."""
+        told = []
+        for command in COMMANDS:
+            chosen = [case for case in cases if case.command == command]
+            expected = self._undisturbed(command)[1]
+            with self.cloud_after(*command.before) as cloud:
+                copies = Copies(cloud)
+                told += copies.each(chosen, lambda case: self._differs(case, expected, copies))  # noqa: B023  # done within
+        return told
+
+    def _differs(self, case: Case, expected: dict[str, list[str]], copies: Copies) -> str:
+        """Cut the command off, run it again; empty, or how the end differs."""
+        cloud = copies.cloud
+        assert cloud.emulated is not None
+        with suppress(Killed, KilledThread, FlybackError):
+            perform(case.command.does, Client(case.mode, case.k).enter(cloud), self.job)
+        cloud.emulated.faults.clear()
+        cloud.clock.sleep(case.pause_s)
+        try:
+            perform(case.command.does, Client().enter(cloud), self.job)
+        except FlybackError as error:
+            return f"{error}"
+        found = self._end(cloud)
         differing = {
             kind: (expected.get(kind), found.get(kind))
             for kind in expected.keys() | found.keys()
             if expected.get(kind) != found.get(kind)
         }
-        return f"{case}: {differing}" if differing else ""
+        return f"{differing}" if differing else ""
 
     @contextmanager
     def cloud_after(self, *commands: str) -> Iterator[Cloud]:
@@ -303,11 +371,9 @@ class Bench:
 
     def _undisturbed(self, command: Command) -> tuple[int, dict[str, list[str]]]:
         if command.name not in self._ends:
-            with self._cloud() as cloud:
-                for name in command.before:
-                    perform(name, Client().enter(cloud), self.job)
+            with self.cloud_after(*command.before) as cloud:
                 client = Client()
-                perform(command.name, client.enter(cloud), self.job)
+                perform(command.does, client.enter(cloud), self.job)
                 self._ends[command.name] = (client.calls, self._end(cloud))
         return self._ends[command.name]
 
@@ -316,7 +382,7 @@ class Bench:
         self._clouds += 1
         for folder in ("runs", "ledger"):
             shutil.rmtree(local_home() / folder, ignore_errors=True)
-        with emulated(self._folder / f"cloud-{self._clouds}") as cloud:
+        with emulated(local_home() / "rehearsal" / f"cloud-{self._clouds}") as cloud:
             yield cloud
 
     @staticmethod
@@ -327,6 +393,78 @@ class Bench:
         machines = [item for group in made["Reservations"] for item in group["Instances"]]
         states = sorted(item["State"]["Name"] for item in machines)
         return {**canonical(cloud.emulated.inventory()), "machines ever": states}
+
+
+class Copies:
+    """Processes that each go on from here with a cloud, and a local home, of their own.
+
+    Args:
+        cloud: At rest: nobody waits on its clock.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self._home = local_home()
+        self._copies = self._home.with_name("copies")
+        self._running: dict[int, Case] = {}
+
+    def each(self, cases: Sequence[Case], work: Callable[[Case], str]) -> list[str]:
+        """Do the work for each case; what it says where that is not nothing."""
+        gc.collect()
+        gc.freeze()  # or every copy's first collection would copy the memory too
+        told = []
+        try:
+            for case in cases:
+                if len(self._running) >= len(os.sched_getaffinity(0)):
+                    told.append(self._ended())
+                self._running[self._start(case, work)] = case
+            while self._running:
+                told.append(self._ended())
+        finally:
+            gc.unfreeze()
+        return [text for text in told if text]
+
+    def _start(self, case: Case, work: Callable[[Case], str]) -> int:
+        clock = self.cloud.emulated.clock if self.cloud.emulated else None
+        assert clock is not None
+        home = self._copies / f"{case.command.name}-{case.mode}-{case.k}"
+        shutil.copytree(self._home, home, symlinks=True)
+        sys.stdout.flush()
+        # The other threads of this process, the clock's and the server's, wait and hold nothing.
+        with clock._changed, warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            pid = os.fork()
+        if pid:
+            return pid
+        told = "its process died"
+        try:
+            told = self._go_on(home, lambda: work(case))
+        except BaseException:  # noqa: BLE001  # the case's failure is told by the process above
+            told = traceback.format_exc()
+        finally:
+            (home / "told").write_text(told)
+            os._exit(0)
+
+    def _go_on(self, home: Path, work: Callable[[], str]) -> str:
+        """In the copy: threads are not copied, so the clock's begins anew."""
+        assert self.cloud.emulated is not None
+        clock, died = self.cloud.emulated.clock, []
+        threading.excepthook = lambda hooked: died.append(f"{hooked.thread}: {hooked.exc_value!r}")
+        os.environ["FLYBACK_HOME"] = str(home)
+        ledger = home / self.cloud.ledger.path.relative_to(self._home)
+        self.cloud = dataclasses.replace(self.cloud, ledger=FileLedger(ledger, self.cloud.clock))
+        clock._thread = threading.Thread(target=clock._run, daemon=True)
+        clock._thread.start()
+        told = work()
+        return told or "; ".join(died)
+
+    def _ended(self) -> str:
+        pid, status = os.wait()
+        case = self._running.pop(pid)
+        home = self._copies / f"{case.command.name}-{case.mode}-{case.k}"
+        file = home / "told"
+        told = file.read_text() if file.exists() else f"its process ended with status {status}"
+        shutil.rmtree(home)
+        return f"{case}: {told}" if told else ""
 
 
 @pytest.fixture

@@ -26,10 +26,17 @@ OPTIONS = Options(cloud="rehearsal", tags=TAGS)
 
 
 def test_up_deploys_exactly_what_the_template_declares(deployed: Cloud) -> None:
-    """Logical ids of the stack are those of core.yaml: nothing skipped, nothing added."""
+    """Logical ids of the stack are those of core.yaml: nothing skipped, nothing added.
+
+    What only a private network has is left out.
+    """
     template, _ = decode_str(templates.read("core"))
     resources = deployed.session.cloudformation.resources(stack_name("flyback"))
-    assert {item.logical_id for item in resources} == set(template["Resources"])
+    assert {item.logical_id for item in resources} == {
+        name
+        for name, resource in template["Resources"].items()
+        if resource.get("Condition") != "Endpoints"
+    }
     assert {item.status for item in resources} == {"CREATE_COMPLETE"}
     assert all(item.physical_id for item in resources)
 
@@ -147,7 +154,7 @@ def test_reported_percentiles_come_from_the_samples_that_came_home(deployed: Clo
     assert hashlib.sha256(path.read_bytes()).hexdigest() == result.samples["sha256"]
     with np.load(path) as stored:
         samples = np.sort(stored[result.samples["array"]])
-    assert len(samples) == result.latency_ns["n"] == 600
+    assert len(samples) == result.latency_ns["n"] >= 600
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         expected = int(np.quantile(samples, share, method="inverted_cdf"))
         assert result.latency_ns[name] == expected

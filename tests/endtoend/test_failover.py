@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from flyback.api.verbs import Options, deploy, start
 from flyback.api.wiring import Cloud, elsewhere, local_home
 from flyback.launch.progress import silent
 from flyback.rehearsal.cloud import RehearsalCloud
+from flyback.rehearsal.middleware.faults import Fault
 from flyback.results.views import attempts_view
 from flyback.spec.codec import read_json
 from flyback.spec.event import Marker
@@ -134,3 +136,83 @@ def test_another_region_stands_in(deployed: Cloud, emulated: RehearsalCloud, gpu
     assert (run.launch.attempts[-1].zone or "").startswith("us-west-2")
     assert any("no machine in eu-central-1: no flyback stack" in text for text in told)
     assert run.marker() is None
+
+
+def cut_off(emulated: RehearsalCloud, job: Prepared, cloud: Cloud, options: Options) -> None:
+    """Launch, and hear nothing of the first request for a machine, which never arrived."""
+    unheard = Fault(service="ec2", operation="CreateFleet", via="", calls=(2,), status=500)
+    emulated.faults.add(unheard)  # the first call only asks whether it may be made
+    emulated.faults.add(replace(unheard, calls=(3, 4, 5, 6)))
+    with pytest.raises(errors.ServiceError):
+        start(job, cloud, options, silent)
+    emulated.faults.clear()
+    launch, marker = written()
+    (attempt,) = launch.attempts
+    assert (attempt.instance_id, attempt.refusals, marker) == (None, (), None)
+
+
+def test_a_replayed_request_that_is_refused_goes_on_to_the_next_try(
+    deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
+) -> None:
+    """Cut off at the first of three tries: the same command makes the other two, and has luck."""
+    job = gpu_job("spot.then=on-demand")
+    options = Options(cloud="rehearsal", run_id="cut")
+    cut_off(emulated, job, deployed, options)
+    emulated.capacity.refuse(market="spot")
+    run = start(job, deployed, options, silent)
+    assert [each.market for each in run.launch.attempts] == ["spot", "spot", "on-demand"]
+    assert [bool(each.instance_id) for each in run.launch.attempts] == [False, False, True]
+    assert {each.kind for each in run.launch.attempts[0].refusals} == {"capacity"}
+    assert len({each.token for each in run.launch.attempts}) == 3
+    assert written() == (run.launch, None)
+    assert len(deployed.session.ec2.instances("flyback:run-id", "cut")) == 1
+    again = start(job, deployed, options, silent)  # has its machine: nothing is asked
+    assert again.launch == run.launch
+
+
+def test_a_replayed_request_may_end_in_another_region(
+    deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
+) -> None:
+    """All tries of the first region are in vain: the next one is asked, in the same run."""
+    deploy(elsewhere(deployed, "us-west-2"), OPTIONS, silent)
+    options = Options(cloud="rehearsal", run_id="cut", also_regions=("us-west-2",))
+    cut_off(emulated, gpu_job(), deployed, options)
+    for zone in "abcdef":
+        emulated.capacity.refuse(zone=f"us-east-1{zone}")
+    run = start(gpu_job(), deployed, options, silent)
+    regions = [each.region for each in run.launch.attempts]
+    assert regions == ["us-east-1", "us-east-1", "us-west-2"]
+    assert run.launch.attempts[-1].instance_id
+    again = start(gpu_job(), deployed, options, silent)  # is looked for where it is
+    assert again.launch == run.launch
+
+
+def test_a_launch_that_stays_without_a_machine_is_marked(
+    deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
+) -> None:
+    """Replayed in vain, and so is the try after it: the run has failed, for want of capacity."""
+    options = Options(cloud="rehearsal", run_id="cut")
+    cut_off(emulated, gpu_job(), deployed, options)
+    emulated.capacity.refuse()
+    with pytest.raises(errors.CapacityError):
+        start(gpu_job(), deployed, options, silent)
+    launch, marker = written()
+    assert len(launch.attempts) == 2
+    assert marker is not None
+    assert (marker.kind, marker.reason, marker.attempt) == ("FAILURE", "capacity", 2)
+
+
+def test_a_replayed_request_that_no_try_can_mend_stops_at_once(
+    deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
+) -> None:
+    """Quota is not capacity: the refusal is written down and nothing more is asked."""
+    options = Options(cloud="rehearsal", run_id="cut")
+    cut_off(emulated, gpu_job(), deployed, options)
+    emulated.quotas.set(G_SPOT, 0)
+    with pytest.raises(errors.QuotaError):
+        start(gpu_job(), deployed, options, silent)
+    launch, marker = written()
+    assert {each.kind for each in launch.attempts[0].refusals} == {"quota"}
+    assert len(launch.attempts) == 1
+    assert marker is not None
+    assert marker.reason == "quota"

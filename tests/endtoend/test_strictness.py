@@ -52,10 +52,10 @@ def test_an_unsupported_operation_is_named(monkeypatch: pytest.MonkeyPatch, job:
     """A call that neither our parts nor moto implement stops the rehearsal by service and name."""
 
     def planted(service: Sts) -> object:
-        return service._call("decode_authorization_message", EncodedMessage="planted")
+        return service._call("get_web_identity_token", Audience=["a"], SigningAlgorithm="RS256")
 
     monkeypatch.setattr(Sts, "identity", planted)
-    with pytest.raises(ServiceError, match=r"(?i)not.?emulated.*DecodeAuthorizationMessage"):
+    with pytest.raises(ServiceError, match=r"(?i)not.?emulated.*GetWebIdentityToken"):
         api.rehearse(job)
 
 

@@ -11,6 +11,7 @@ from cfnlint.api import lint_all
 from cfnlint.decode import decode_str
 
 from flyback.infra import templates
+from flyback.launch.network import NEEDED, OPTIONAL
 
 TAGS = {"Project", "Environment", "Owner", "CostCenter"}
 UNTAGGED = {  # CloudFormation has no tags for these types
@@ -164,7 +165,6 @@ def test_the_machines_role_is_no_wider_than_its_work(core: dict[str, Any]) -> No
         "s3:PutObject",
         "s3:AbortMultipartUpload",
         "logs:CreateLogStream",
-        "logs:DescribeLogStreams",
         "logs:PutLogEvents",
         "ecr:BatchCheckLayerAvailability",
         "ecr:BatchGetImage",
@@ -184,8 +184,15 @@ def test_machines_write_only_below_runs(core: dict[str, Any]) -> None:
 
 
 def test_nothing_comes_in(core: dict[str, Any]) -> None:
-    """No inbound rule, no key pair; what goes out is named port by port."""
-    (group,) = _of(core, "AWS::EC2::SecurityGroup")
+    """No inbound rule, no key pair; what goes out is named port by port.
+
+    The endpoints of a private network take HTTPS from the machines' group, and from nobody else.
+    """
+    group = core["Resources"]["SecurityGroup"]["Properties"]
+    endpoints = core["Resources"]["EndpointSecurityGroup"]["Properties"]
+    (rule,) = endpoints["SecurityGroupIngress"]
+    assert rule["SourceSecurityGroupId"] == {"Fn::GetAtt": ["SecurityGroup", "GroupId"]}
+    assert len(_of(core, "AWS::EC2::SecurityGroup")) == 2
     assert "SecurityGroupIngress" not in group
     assert group["SecurityGroupEgress"][0]["FromPort"] == 443
     assert "AWS::EC2::SecurityGroupIngress" not in {r["Type"] for r in core["Resources"].values()}
@@ -258,7 +265,18 @@ def test_a_given_vpc_brings_none_of_ours(core: dict[str, Any]) -> None:
         name: resource.get("Condition")
         for name, resource in core["Resources"].items()
         if resource["Type"].startswith("AWS::EC2::")
-        and resource["Type"] not in ("AWS::EC2::SecurityGroup", "AWS::EC2::LaunchTemplate")
+        and name not in ("SecurityGroup", "LaunchTemplate")
     }
-    assert set(network.values()) == {"DedicatedVpc", "ThirdZone"}
+    assert set(network.values()) == {"DedicatedVpc", "Endpoints", "Internet", "ThirdZone"}
+    for name in ("Endpoints", "Internet"):
+        assert core["Conditions"][name]["Fn::And"][0] == {"Condition": "DedicatedVpc"}
     assert len(_of(core, "AWS::EC2::Subnet")) == 3
+
+
+def test_a_private_vpc_has_an_endpoint_per_service(core: dict[str, Any]) -> None:
+    """The client prices and names exactly the services that the template gives an endpoint."""
+    services = {
+        endpoint["ServiceName"]["Fn::Sub"].removeprefix("com.amazonaws.${AWS::Region}.")
+        for endpoint in _of(core, "AWS::EC2::VPCEndpoint")
+    }
+    assert services == {*NEEDED, *OPTIONAL}

@@ -163,11 +163,19 @@ def test_down_leaves_the_machines_of_another_deployment(cloud: Cloud, tmp_path: 
     assert instance.state == "running"
 
 
-def test_up_says_what_it_cannot_clear_away(cloud: Cloud) -> None:
-    """A half deleted stack with data in a bucket: neither purged nor silently waited for."""
+def test_up_takes_in_the_data_that_holds_a_half_deleted_stack(cloud: Cloud) -> None:
+    """A delete that failed at a full bucket: nothing is purged, and the new stack has the data."""
     bucket = deploy(cloud, OPTIONS, silent).bucket
     cloud.session.client("s3").put_object(Bucket=bucket, Key="runs/x/result", Body=b"1")
     cloud.session.cloudformation.delete(NAME)
     stacks.follow(cloud.session, NAME, cloud.clock, silent)
-    with pytest.raises(ServiceError, match="flyback down --keep-data"):
+    assert _status(cloud) == "DELETE_FAILED"
+    assert deploy(cloud, OPTIONS, silent).bucket == bucket
+    assert cloud.session.buckets.object_versions(bucket) == 1
+
+
+def test_up_says_what_it_cannot_clear_away(cloud: Cloud) -> None:
+    """What can't be deleted for another reason is named, with what to do."""
+    _delete_failed(cloud)
+    with pytest.raises(ServiceError, match=r"can't be deleted: LogGroup.*planted"):
         deploy(cloud, OPTIONS, silent)

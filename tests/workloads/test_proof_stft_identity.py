@@ -13,7 +13,7 @@ import pytest
 
 from flyback.workloads.accuracy import LIMIT_DB, snr_db
 from flyback.workloads.spectral.declaration import SpectralParameters
-from flyback.workloads.spectral.engines import ENGINES
+from flyback.workloads.spectral.engines import ENGINES, installed
 from flyback.workloads.spectral.framing import Framer, frames_of
 from flyback.workloads.spectral.signals import SIGNALS, synthesize
 from flyback.workloads.spectral.windows import coefficients
@@ -43,7 +43,7 @@ class Case:
 CASES = [
     Case(*point)
     for point in itertools.product(
-        WINDOWS, OVERLAPS, SIZES, CHANNELS, range(CHUNKINGS), sorted(ENGINES)
+        WINDOWS, OVERLAPS, SIZES, CHANNELS, range(CHUNKINGS), sorted(installed())
     )
 ]
 

@@ -80,17 +80,17 @@ def test_every_preset_is_valid(preset: str) -> None:
             "spectrall",
             (
                 "workload: no workload is called 'spectrall'\n"
-                "  → did you mean spectral? there are: spectral"
+                "  → did you mean spectral? there are: {all}"
             ),
         ),
-        ("zzz", "workload: no workload is called 'zzz'\n  → there are: spectral"),
+        ("zzz", "workload: no workload is called 'zzz'\n  → there are: {all}"),
     ],
 )
 def test_an_unknown_workload_gets_its_sentence(name: str, sentence: str) -> None:
     """With the nearest name and all there are."""
     with pytest.raises(UserError) as caught:
         registry.check_parameters(name, {})
-    assert str(caught.value) == sentence
+    assert str(caught.value) == sentence.format(all=", ".join(registry.names()))
 
 
 def test_an_unknown_preset_gets_its_sentence() -> None:
@@ -102,7 +102,7 @@ def test_an_unknown_preset_gets_its_sentence() -> None:
 @pytest.mark.usefixtures("plugin")
 def test_an_installed_package_brings_its_workload() -> None:
     """Through the entry-point group `flyback.workloads`, with presets and checks of its own."""
-    assert registry.names() == ("mine", "spectral")
+    assert {"mine", "spectral"} <= set(registry.names())
     assert registry.presets("mine") == {"tiny": {"nfft": 64}}
     assert registry.check_parameters("mine", {"nfft": 64})["nfft"] == 64
     with pytest.raises(ParameterError):

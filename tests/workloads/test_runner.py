@@ -143,7 +143,7 @@ def test_a_batch_is_one_latency_and_many_frames(fake_time: FakeTime, inject: Inj
 def test_slow_frames_are_misses_and_stay_in_every_figure() -> None:
     """7 of 500 frames over the deadline: counted as 7, and they are the tail and the maximum."""
     slow = {10, 60, 111, 112, 200, 333, 499}
-    stream, latency = parts(run({}, timer=scripted(slow)))
+    stream, latency = parts(run({"warmup": 0}, timer=scripted(slow)))
     assert stream["misses"] == len(slow)
     assert latency["max"] == 900_000
     assert latency["p99"] == 900_000  # rank 495 of 500 lies among the 7 slowest
@@ -191,8 +191,8 @@ def test_reported_figures_can_be_recomputed_from_the_samples(tmp_path: Path) -> 
     with np.load(path) as file:
         samples, blocks = file[result.samples["array"]], file["block_start"]
     assert samples.dtype == np.int64
-    assert len(samples) == result.samples["n"] == latency["n"] == 700
-    assert list(blocks) == list(range(0, 700, 70))
+    assert len(samples) == result.samples["n"] == latency["n"] >= 700
+    assert list(blocks) == list(range(0, len(samples), 70))
     assert summarize(samples) == latency
     for name, per_mille in PER_MILLE.items():
         if latency[name] is not None:
@@ -265,6 +265,9 @@ def test_work_is_counted_by_the_stated_formula() -> None:
         "bytes": 2 * 4 * (4096 + 2049),
         "items": 1,
         "item_unit": "frame",
+        "bytes_h2d": 0,
+        "bytes_d2h": 0,
+        "launches": 0,
     }
     assert result.rate is not None
     assert result.rate["flop_s"] == pytest.approx(result.rate["items_s"] * 270_344)
@@ -280,8 +283,8 @@ def test_a_signal_to_stop_ends_the_work_between_two_calls(inject: Inject) -> Non
         return spectra
 
     inject(change)
-    with pytest.raises(InterruptedRunError, match=r"interrupted while timing, after \d+ samples"):
-        run({}, stop=stop)
+    with pytest.raises(InterruptedRunError, match="interrupted while timing"):
+        run({"warmup": 0}, stop=stop)
     assert gc.isenabled()
 
 
@@ -309,9 +312,10 @@ def test_wall_time_is_that_of_the_blocks_alone() -> None:
     assert timing.last == 1
 
 
-def test_the_table_says_what_is_missing_and_why() -> None:
+def test_the_table_says_what_is_missing_and_why(fake_time: FakeTime, inject: Inject) -> None:
     """A percentile that too few samples support shows how many it takes."""
-    text = "\n".join(render(run({"frames": 100})))
+    inject(costing(fake_time, always(8000)))
+    text = "\n".join(render(run({"frames": 100}, timer=fake_time)))
     assert "p99                    -  100 samples; it takes 459" in text
     assert "of 100 samples, none removed" in text
     assert "2 channels at 100000 Hz, nfft 64, hop 32" in text
@@ -328,6 +332,7 @@ class Doubling(Workload[Any]):
             dtype="float32",
             warmup=0,
             samples=50,
+            most_samples=50,
             snr_floor_db=120,
         )
 

@@ -8,7 +8,6 @@ interruption, stall, failed set-up) get a row `skipped`.
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import traceback
 from collections.abc import Mapping
@@ -75,7 +74,7 @@ class Attempt:
     def run(self) -> Outcome:
         """Everything up to the last cell's files."""
         bench = self._bench
-        bench.journal.tell("agent-started", pid=os.getpid(), python=platform.python_version())
+        bench.journal.tell("agent-started", python=platform.python_version())
         outcome = self._try()
         self._phase = "finishing"
         self._complete_rows(outcome)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flyback.agent.child import Command
+from flyback.agent.redaction import forms
 from flyback.agent.scratch import Scratch
 from flyback.spec.launch import Launch
 
@@ -29,7 +30,7 @@ class Surroundings:
         attempt: Counts from 1.
         scratch: Folders of the attempt.
         environ: Environment of the agent.
-        secrets: Variable name → value.
+        secrets: Variable name → value; for the cells alone.
     """
 
     launch: Launch
@@ -39,7 +40,7 @@ class Surroundings:
     secrets: Mapping[str, str]
 
     def command(self, argv: Sequence[str]) -> Command:
-        """A set-up command: the job's environment, in its working directory."""
+        """A set-up command: the job's environment without its secrets, in its working directory."""
         return Command(argv=tuple(argv), cwd=self.scratch.work, env=self._environment(()))
 
     def cell(self, number: int, parameters: Mapping[str, Any]) -> Command:
@@ -60,17 +61,17 @@ class Surroundings:
             "FLYBACK_OUTPUT_DIR": str(outputs),
             "FLYBACK_CHECKPOINT_DIR": str(checkpoints),
         }
+        hidden = forms(self.secrets.values())
         if job.workload is None:
-            env = {**self._environment(()), **contract}
-            return Command(argv=job.command, cwd=self.scratch.work, env=env)
+            env = {**self._environment(()), **self.secrets, **contract}
+            return Command(argv=job.command, cwd=self.scratch.work, env=env, hidden=hidden)
         argv = (
             *(sys.executable, "-P", "-m", "flyback.workloads", job.workload, "--json"),
             *("--samples-dir", str(self.scratch.samples), "--parameters", text),
         )
         home = str(Path(__file__).parents[2])
-        return Command(
-            argv=argv, cwd=self.scratch.work, env={**self._environment((home,)), **contract}
-        )
+        env = {**self._environment((home,)), **self.secrets, **contract}
+        return Command(argv=argv, cwd=self.scratch.work, env=env, hidden=hidden)
 
     def folder(self, number: int) -> str:
         """Prefix of a cell's outputs: in a sweep, cells that write equal names keep apart."""
@@ -90,5 +91,5 @@ class Surroundings:
         packages = [str(self.scratch.packages)] if self.scratch.packages.is_dir() else []
         given = [job.env["PYTHONPATH"]] if job.env.get("PYTHONPATH") else []
         path = os.pathsep.join([*given, *packages, *behind])
-        found = {**kept, **own, **job.env, **self.secrets}
+        found = {**kept, **own, **job.env}
         return {**found, "PYTHONPATH": path} if path else found

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flyback.agent.output import Pump, note
+from flyback.agent.redaction import Redactor
 
 __all__ = ["Child", "Command", "Ended"]
 
@@ -18,13 +19,21 @@ _DRAIN_S = 5.0
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as a shell answers
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Command:
-    """What to start: program and arguments, where, and with which environment."""
+    """What to start: program and arguments, where, and with which environment.
+
+    Args:
+        hidden: What its output is rid of before it reaches the log.
+    """
 
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
+    hidden: tuple[bytes, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Command(argv={self.argv!r})"  # its environment may hold secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +64,16 @@ class Child:
                 env=dict(command.env),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=file,
+                stderr=subprocess.PIPE if command.hidden else file,
                 bufsize=0,
                 process_group=0,  # a signal reaches what it started, too
             )
         if self.process.stdout is None:
             raise AssertionError("a pipe was asked for")
-        self._pump = Pump(self.process.stdout, log)
+        self._pump = Pump(self.process.stdout, log, Redactor(command.hidden))
+        self._errors = None
+        if self.process.stderr is not None:
+            self._errors = Pump(self.process.stderr, log, Redactor(command.hidden))
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the whole group; nothing happens where it has ended."""
@@ -72,6 +84,8 @@ class Child:
         """Take leave of a child that has ended: what it left running ends with it."""
         code = self.process.wait()
         self.signal(signal.SIGKILL)
+        if self._errors is not None:
+            self._errors.finish(_DRAIN_S)
         return Ended(exit_code=code, last_line=self._pump.finish(_DRAIN_S))
 
     @staticmethod

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from flyback.agent.redaction import Redactor
+
 __all__ = ["LastLine", "Pump", "note", "tail"]
 
 _TAIL_LINES = 50
@@ -45,18 +47,20 @@ class LastLine:
 
 
 class Pump:
-    """Copies a child's stdout to the log in a thread, so that the child never waits for us.
+    """Copies what a child prints to the log in a thread, so that the child never waits for us.
 
-    The child's stderr is the log itself. The thread never asks the clock.
+    The stderr of a child without secrets is the log itself. The thread never asks the clock.
 
     Args:
-        pipe: The child's stdout, unbuffered.
+        pipe: The child's stdout or stderr, unbuffered.
         log: File that is appended to.
+        redactor: Takes secrets out first.
     """
 
-    def __init__(self, pipe: IO[bytes], log: Path) -> None:
+    def __init__(self, pipe: IO[bytes], log: Path, redactor: Redactor) -> None:
         self._pipe = pipe
         self._log = log
+        self._redactor = redactor
         self._line = LastLine()
         self._thread = threading.Thread(target=self._run, name="output", daemon=True)
         self._thread.start()
@@ -69,8 +73,13 @@ class Pump:
     def _run(self) -> None:
         with self._pipe, self._log.open("ab", buffering=0) as log:
             while chunk := self._pipe.read(_CHUNK):
-                log.write(chunk)
-                self._line.feed(chunk)
+                self._pass_on(self._redactor.feed(chunk), log)
+            self._pass_on(self._redactor.finish(), log)
+
+    def _pass_on(self, text: bytes, log: IO[bytes]) -> None:
+        if text:
+            log.write(text)
+            self._line.feed(text)
 
 
 def note(log: Path, text: str) -> None:

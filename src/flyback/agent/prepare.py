@@ -11,7 +11,14 @@ from flyback.agent.archive import unpack
 from flyback.agent.cells import Surroundings
 from flyback.agent.child import Command
 from flyback.agent.workbench import Workbench
-from flyback.errors import FlybackError, JobFailedError, NotFoundError, ServiceError, UserError
+from flyback.errors import (
+    AccessDeniedError,
+    FlybackError,
+    JobFailedError,
+    NotFoundError,
+    ServiceError,
+    UserError,
+)
 from flyback.spec.codec import loads
 from flyback.spec.job import Input
 from flyback.spec.launch import Launch
@@ -104,7 +111,27 @@ def _bring_folder(store: Store, prefix: str, target: Path, item: Input) -> None:
 
 
 def _secrets(bench: Workbench, references: Mapping[str, str]) -> dict[str, str]:
-    return {name: bench.services.secret(text) for name, text in references.items()}
+    """Fetched before anything long is begun; only the cells get them."""
+    found = {}
+    for name, reference in references.items():
+        where = f"secrets.{name}"
+        try:
+            found[name] = bench.services.secret(reference)
+        except NotFoundError as error:
+            raise UserError(
+                f"there is no secret {reference}: {error.what}",
+                where=where,
+                remedy="store it in the run's region under that name, and launch again",
+            ) from error
+        except AccessDeniedError as error:
+            raise UserError(
+                f"the machine may not read {reference}: {error.what}",
+                where=where,
+                remedy="its role reads what lies below ssm:/flyback/ and secretsmanager:flyback/",
+            ) from error
+        if not found[name].strip():
+            raise UserError(f"{reference} is empty", where=where, remedy="store a value there")
+    return found
 
 
 def _install(bench: Workbench, surroundings: Surroundings) -> None:

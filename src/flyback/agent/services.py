@@ -88,11 +88,7 @@ def _secret(session: Session, reference: str) -> str:
     if kind == "ssm" and name:
         return session.parameters.get(name)
     if kind == "secretsmanager" and name:
-        from flyback.aws.errors import translated
-
-        with translated(reference):
-            answer = session.client("secretsmanager").get_secret_value(SecretId=name)
-        return str(answer["SecretString"])
+        return session.secrets.get(name)
     raise UserError(
         f"{reference!r} is no reference to a secret",
         where="secrets",

@@ -112,6 +112,8 @@ class Supervisor:
         if not self._asked:
             self._asked = True
             child.signal(signal.SIGTERM)
+            self._clock.signalled(child.process)
         if now >= self._kill_at:
             child.signal(signal.SIGKILL)
+            self._clock.signalled(child.process)
             self._kill_at = now + _GRACE_S

@@ -6,26 +6,39 @@ is real or rehearsed outside `wiring`, which alone decides.
 
 from __future__ import annotations
 
-from flyback.api.checkup import Finding, doctor
+from flyback.api.auditing import Footprint, PrincipalUse, footprint, read_policy
+from flyback.api.benching import bench, predict_bench, prepare_bench
+from flyback.api.checkup import Finding, doctor, own_policy
+from flyback.api.comparing import compare
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
 from flyback.api.reaping import Reaped, reap
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
-from flyback.api.verbs import Options, down, plan, run, serve, stored_objects, up
+from flyback.api.verbs import NetworkChoice, Options, down, plan, run, serve, stored_objects, up
 
 __all__ = [
     "Finding",
+    "Footprint",
+    "NetworkChoice",
     "Options",
+    "PrincipalUse",
     "Reaped",
     "Rehearsal",
     "Run",
     "Setting",
     "Standing",
+    "bench",
+    "compare",
     "doctor",
     "down",
+    "footprint",
     "open_collected",
     "open_run",
+    "own_policy",
     "plan",
+    "predict_bench",
+    "prepare_bench",
+    "read_policy",
     "reap",
     "rehearse",
     "run",

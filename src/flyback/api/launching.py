@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flyback.api.job import Prepared
 from flyback.api.runs import Run
 from flyback.api.wiring import Cloud, elsewhere, local_home
 from flyback.errors import (
+    AccessDeniedError,
     AccountSetupError,
-    CapacityError,
     FlybackError,
     ImageError,
     NetworkError,
-    NotFoundError,
-    PriceError,
     QuotaError,
     RefusedError,
+    ServiceError,
     UserError,
 )
 from flyback.infra.bundle import build
@@ -26,20 +25,18 @@ from flyback.launch.deployment import Deployment, find
 from flyback.launch.ec2 import Ec2Executor, Payload
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
-from flyback.launch.tries import give_up, let_go
+from flyback.launch.tries import MOVES_ON, give_up, let_go
 from flyback.plan.expectation import expect
 from flyback.plan.planner import DayCap, make_plan
-from flyback.spec.codec import loads
 from flyback.spec.launch import Attempt, Launch
 from flyback.spec.plan import Plan
 from flyback.store.file import FileStore
 from flyback.store.open import open_store
 
-__all__ = ["Where", "decide", "launch_in_cloud"]
+__all__ = ["Where", "complete", "decide", "launch_in_cloud"]
 
-_NO_MACHINE = (CapacityError, PriceError)  # what another region may mend
 # What passes on from a region that only stands in for another; there is no reason to stop for it.
-_NOT_HERE = (*_NO_MACHINE, AccountSetupError, ImageError, NetworkError, QuotaError, UserError)
+_NOT_HERE = (*MOVES_ON, AccountSetupError, ImageError, NetworkError, QuotaError, UserError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,38 +89,98 @@ def launch_in_cloud(prepared: Prepared, where: Where, run_id: str, report: Repor
         UserError: something about the job is wrong, or nothing is deployed; nothing was created.
         RefusedError: the cloud said no; what the chosen region said.
     """
+    return _Search(prepared, where, run_id, report).through(where.places())
+
+
+def complete(prepared: Prepared, where: Where, before: tuple[Launch, Plan], report: Report) -> Run:
+    """Go on with a launch that may have been cut off, first where it was made.
+
+    Raises:
+        RefusedError: no machine there, nor in the regions that come after.
+    """
+    launch, plan = before
+    places = list(where.places())
+    regions = [cloud.session.region for cloud in places]
+    here = regions.index(launch.region) if launch.region in regions else len(regions)
+    cloud = places[here] if here < len(regions) else elsewhere(where.cloud, launch.region)
+    run = Run(launch, plan, cloud, report)
+    try:
+        return run.attach(last=False)
+    except RefusedError as error:
+        remote = open_store(launch.store, s3_client=cloud.session.client("s3"))
+        records = Records(run.run_id, FileStore(local_home()), remote)
+        tried = _Tried(records=records, launch=run.launch)
+        if not isinstance(error, MOVES_ON):
+            _give_up(tried, error, cloud)
+            raise
+        search = _Search(prepared, where, run.run_id, report, error, tried)
+        return search.through(places[here + 1 :])
+
+
+@dataclass
+class _Search:
+    """For a region with a machine.
+
+    Args:
+        prepared: The job.
+        where: Where it may run.
+        run_id: The run's.
+        report: Told each step.
+        refusal: What the first region said.
+        tried: What was asked in vain so far.
+    """
+
+    prepared: Prepared
+    where: Where
+    run_id: str
+    report: Report
     refusal: FlybackError | None = None
     tried: _Tried | None = None
-    payload: Payload | None = None
-    for cloud in where.places():
-        region = cloud.session.region
-        records: Records | None = None
-        try:
-            plan = decide(prepared, region)
-            deployment = find(cloud.session, where.name)
-            payload = payload or _payload(prepared)
-            records = _records(run_id, cloud, deployment)
-            plan = _within_day(prepared, where, cloud, records, plan)
-            executor = Ec2Executor(
-                cloud.session, deployment, cloud.clock, report, rehearsed=cloud.rehearsed
-            )
-            launch = executor.launch(plan, payload, records, tried.attempts if tried else ())
-        except FlybackError as error:
-            tried = _written(records) or tried
-            mended = isinstance(error, _NO_MACHINE if refusal is None else _NOT_HERE)
-            refusal = refusal or error
-            open_still = not _let_go(tried, error, cloud)
-            if not mended:
-                if not open_still:
-                    _give_up(tried, error, cloud)
-                raise
-            if where.also:
-                report("launch", f"no machine in {region}: {error.what}")
-        else:
-            return Run(launch, plan, cloud, report)
-    assert refusal is not None, "there is a first region"  # noqa: S101  # ours
-    _give_up(tried, refusal, where.cloud)
-    raise refusal
+
+    def through(self, places: Iterable[Cloud]) -> Run:
+        """Ask region after region.
+
+        Raises:
+            FlybackError: what the first said, or what no other region can mend.
+        """
+        payload: Payload | None = None
+        for cloud in places:
+            records: Records | None = None
+            try:
+                plan = decide(self.prepared, cloud.session.region)
+                deployment = find(cloud.session, self.where.name)
+                payload = payload or _payload(self.prepared)
+                records = _records(self.run_id, cloud, deployment)
+                plan = _within_day(self.prepared, self.where, cloud, records, plan)
+                executor = Ec2Executor(
+                    cloud.session, deployment, cloud.clock, self.report, rehearsed=cloud.rehearsed
+                )
+                earlier = self.tried.attempts if self.tried else ()
+                launch = executor.launch(plan, payload, records, earlier)
+            except FlybackError as error:
+                self._passed_over(cloud, error, records)
+            else:
+                return Run(launch, plan, cloud, self.report)
+        assert self.refusal is not None, "there is a first region"  # noqa: S101  # ours
+        _give_up(self.tried, self.refusal, self.where.cloud)
+        raise self.refusal
+
+    def _passed_over(self, cloud: Cloud, error: FlybackError, records: Records | None) -> None:
+        """Release what the region holds, and remember why, where another may do better.
+
+        Raises:
+            FlybackError: none can.
+        """
+        if records is not None:
+            _let_go(records, error, cloud)
+        self.tried = _written(records) or self.tried
+        mended = isinstance(error, MOVES_ON if self.refusal is None else _NOT_HERE)
+        self.refusal = self.refusal or error
+        if not mended:
+            _give_up(self.tried, error, cloud)
+            raise error
+        if self.where.also:
+            self.report("launch", f"no machine in {cloud.session.region}: {error.what}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,21 +209,19 @@ def _written(records: Records | None) -> _Tried | None:
     """What was written down of a region's tries; None where it came to none."""
     if records is None:
         return None
-    try:
-        launch = loads(Launch, records.local.get(records.paths.launch))
-    except NotFoundError:
-        return None
-    return _Tried(records=records, launch=launch) if launch.attempts else None
+    launch = records.written()
+    return _Tried(records=records, launch=launch) if launch and launch.attempts else None
 
 
-def _let_go(tried: _Tried | None, error: FlybackError, cloud: Cloud) -> bool:
-    if tried is None or not isinstance(error, RefusedError):
-        return False
-    released = let_go(cloud.session, tried.records, tried.launch, error)
-    if released:
-        at = tried.launch.created_at
-        commit(tried.records.remote, at, tried.launch.run_id, 0.0)
-    return released
+def _let_go(records: Records, error: FlybackError, cloud: Cloud) -> None:
+    """Nothing waits in a region that gave no machine: no schedule, no claim on its day's cap."""
+    if not isinstance(error, RefusedError):
+        return
+    written = records.written()
+    if written is not None and written.region == cloud.session.region:
+        let_go(cloud.session, records, written, error)
+    elif not isinstance(error, (AccessDeniedError, ServiceError)):  # refused before it was asked
+        commit(records.remote, cloud.clock.now(), records.paths.run_id, 0.0)
 
 
 def _give_up(tried: _Tried | None, error: FlybackError, cloud: Cloud) -> None:

@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, decide, deploy, remove, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.audit.iam import Asked, Attached
 from flyback.aws.ec2 import GONE
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.progress import Report
@@ -27,10 +28,10 @@ from flyback.spec.job import JobSpec
 from flyback.spec.launch import Attempt
 from flyback.spec.receipt import Receipt
 from flyback.spec.result import Result
+from flyback.spec.settings import DEFAULT_REGION
 
 __all__ = ["Rehearsal", "Setting", "rehearse"]
 
-_DEFAULT_REGION = "us-east-1"
 _EXCEPTION = "iam:service-linked-role"  # as the certificate states
 
 
@@ -41,10 +42,12 @@ class Setting:
     Args:
         seed: Of all that chance decides.
         faults: What goes wrong, as `--fault` takes it: `throttle:0.1`, `interrupt:at=40s`, ….
+        policy: What you may do in it, as an IAM policy document; None: everything.
     """
 
     seed: int = 0
     faults: tuple[str, ...] = ()
+    policy: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,8 @@ class Rehearsal:
         changes: What the emulated account holds, by full inventory, that it did not before, or
             the other way round; what the certificate states as an exception is left out.
         folder: The run's files.
+        asked: Every question to IAM, and its answer.
+        policies: Every policy of the deployed account.
     """
 
     run_id: str
@@ -74,6 +79,8 @@ class Rehearsal:
     attempts: tuple[Attempt, ...]
     changes: tuple[str, ...]
     folder: Path
+    asked: tuple[Asked, ...] = ()
+    policies: tuple[Attached, ...] = ()
 
     def leftovers(self) -> tuple[Leftover, ...]:
         """What either certificate or the inventory found, each once."""
@@ -126,17 +133,18 @@ def rehearse(
     prepared = prepare(job, overrides=overrides, preset=preset, engine="ec2")
     chosen = options or Options(cloud="rehearsal")
     report = chosen.report
-    region = chosen.region or _DEFAULT_REGION
+    region = chosen.region or DEFAULT_REGION
     decide(prepared, region)  # a job that fits no machine ends here
     parent = local_home() / "rehearsal"
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=parent, prefix="cloud-"))
     try:
         report("deploy", "starting an emulated cloud on this machine")
-        cloud = start_rehearsal(folder, region=region, seed=setting.seed)
+        cloud = start_rehearsal(folder, region=region, seed=setting.seed, policy=setting.policy)
         try:
             assert cloud.emulated is not None, "it was started here"  # noqa: S101  # ours
             report("deploy", cloud.emulated.protection)
+            _plant(cloud, prepared.job, setting, report)
             before = _inventory(cloud)
             _arm(cloud, faults, report)
             deploy(cloud, chosen, report)
@@ -150,6 +158,16 @@ def rehearse(
                 cloud.emulated.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plant(cloud: Cloud, job: JobSpec, setting: Setting, report: Report) -> None:
+    """Give the emulated account stand-ins for what the user's own account holds."""
+    from flyback.rehearsal.secrets import plant
+
+    assert cloud.emulated is not None, "a rehearsal holds its cloud"  # noqa: S101  # ours
+    for variable, reference in job.secrets.items():
+        report("deploy", f"secrets.{variable}: {reference} is a stand-in here")
+    plant(cloud.emulated, job.secrets.values(), setting.seed)
 
 
 def _arm(cloud: Cloud, faults: Sequence[FaultRequest], report: Report) -> None:
@@ -166,6 +184,8 @@ def _to_the_end(run: Run, cloud: Cloud, options: Options, report: Report) -> Reh
     marker = run.wait()
     run_certificate = run.certificate()
     receipt, results = run.receipt(), run.results()
+    assert cloud.emulated is not None, "a rehearsal holds its cloud"  # noqa: S101  # ours
+    policies = cloud.emulated.judge.attached()
     certificate = remove(cloud, options, keep_data=False, report=report)
     machines = cloud.session.ec2.instances(RUN_TAG)
     assert run_certificate is not None, "a cloud run has a certificate"  # noqa: S101  # ours
@@ -180,6 +200,8 @@ def _to_the_end(run: Run, cloud: Cloud, options: Options, report: Report) -> Reh
         attempts=run.launch.attempts,
         changes=(),
         folder=run.folder,
+        asked=cloud.emulated.judge.asked(),
+        policies=policies,
     )
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from flyback.api.wiring import Cloud, local_home
-from flyback.errors import NotFoundError, UserError
+from flyback.errors import NotFoundError, RefusedError, UserError
 from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
-from flyback.launch.adopt import adopt, machines_of
-from flyback.launch.collect import collect
+from flyback.launch.adopt import Cut, adopt, machines_of
+from flyback.launch.collect import AT_ONCE, collect
 from flyback.launch.daybook import commit
 from flyback.launch.extend import extend
 from flyback.launch.lease import release
@@ -20,6 +20,7 @@ from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.status import Status, status_of
 from flyback.launch.teardown import terminate_and_wait
+from flyback.launch.tries import give_up, let_go
 from flyback.plan.planner import lease_of
 from flyback.plan.receipt import MachineUse, make_receipt
 from flyback.spec.certificate import Certificate
@@ -74,16 +75,33 @@ class Run:
         """The run's files on this machine."""
         return self._home.root / self._records.paths.prefix
 
-    def attach(self) -> Self:
+    def attach(self, *, last: bool = True) -> Self:
         """Find or complete the machine of a launch that was cut off; else nothing.
 
+        Args:
+            last: Nobody will try elsewhere: a run that gets no machine is marked as failed.
+
         Raises:
-            RefusedError: EC2 refuses the stored request.
+            RefusedError: EC2 refuses the stored request, and the tries after it.
         """
-        if self._cloud is not None:
-            session, clock = self._cloud.session, self._cloud.clock
-            self.launch = watch.newer(self.launch, self._records)
-            self.launch = adopt(session, self.launch, self._records, clock, self._report)
+        if self._cloud is None:
+            return self
+        cut = Cut(
+            session=self._cloud.session,
+            launch=watch.newer(self.launch, self._records),
+            plan=self.plan,
+            records=self._records,
+            clock=self._cloud.clock,
+            report=self._report,
+        )
+        try:
+            self.launch = adopt(cut)
+        except RefusedError as refusal:
+            self.launch = self._records.written() or self.launch
+            let_go(cut.session, self._records, self.launch, refusal)
+            if last:
+                give_up(self._records, self.launch, refusal, self._cloud.clock)
+            raise
         return self
 
     def marker(self) -> Marker | None:
@@ -238,7 +256,9 @@ class Run:
 
     def _fetch(self) -> None:
         if self._cloud is not None:
-            collect(self._records, self._home, self._report)
+            # One after the other in a rehearsal, so that equal seeds give equal orders.
+            at_once = 1 if self._cloud.rehearsed else AT_ONCE
+            collect(self._records, self._home, self._report, at_once=at_once)
 
     def _has_ended(self) -> bool:
         if self._cloud is not None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flyback.api.job import Prepared, prepare
-from flyback.api.launching import Where, decide, launch_in_cloud
+from flyback.api.launching import Where, complete, decide, launch_in_cloud
 from flyback.api.runs import Run
-from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, serve_rehearsal
+from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, region_of, serve_rehearsal
 from flyback.errors import UserError
 from flyback.infra import templates
 from flyback.infra.guardian import guardian_bundle
@@ -20,6 +20,7 @@ from flyback.launch import certify, stack, teardown
 from flyback.launch.bootstrap import bring_code
 from flyback.launch.deployment import NAME_TAG, Deployment
 from flyback.launch.local import LocalExecutor
+from flyback.launch.network import NetworkChoice, settle
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.runid import claimed_run_id
@@ -30,9 +31,11 @@ from flyback.spec.job import Engine, JobSpec
 from flyback.spec.launch import Launch
 from flyback.spec.paths import RunPaths
 from flyback.spec.plan import Plan
+from flyback.spec.settings import DEFAULT_REGION
 from flyback.store.file import FileStore
 
 __all__ = [
+    "NetworkChoice",
     "Options",
     "decide",
     "deploy",
@@ -46,7 +49,6 @@ __all__ = [
     "up",
 ]
 
-_DEFAULT_REGION = "us-east-1"
 Announce = Callable[[str], object]
 
 
@@ -56,7 +58,8 @@ class Options:
 
     Args:
         cloud: `aws`, or `rehearsal` for an emulated cloud that is being served.
-        region: AWS region; None takes the profile's, else us-east-1.
+        region: AWS region; None takes the profile's (the served one's in a rehearsal), else
+            us-east-1.
         profile: AWS profile; None takes boto3's own choice.
         name: The deployment's; several may share an account.
         tags: Values of the tags Project, Environment, Owner and CostCenter.
@@ -66,6 +69,7 @@ class Options:
         also_regions: Regions to try, in order, when the chosen one has no machine; one without a
             deployment is passed over.
         max_usd_per_day: What all runs of a day (UTC) may cost together, USD; None: no cap.
+        network: Where `up` puts machines.
     """
 
     cloud: CloudName = "aws"
@@ -78,6 +82,13 @@ class Options:
     run_id: str | None = None
     also_regions: tuple[str, ...] = ()
     max_usd_per_day: float | None = None
+    network: NetworkChoice = field(default_factory=NetworkChoice)
+
+    def region_for(self, job: JobSpec) -> str:
+        """The region that a job is planned for; one that runs here needs no AWS configuration."""
+        if job.engine == "local":
+            return self.region or DEFAULT_REGION
+        return region_of(self.cloud, self.region, self.profile)
 
     def open(self) -> Cloud:
         """Reach the account."""
@@ -92,12 +103,14 @@ def up(options: Options | None = None) -> Deployment:
 
 def deploy(cloud: Cloud, options: Options, report: Report) -> Deployment:
     """Deploy into an account that is reached already."""
+    network = settle(cloud.session, options.name, options.network, report)
     archive = guardian_bundle(local_home() / "bundles")
     code = bring_code(cloud.session, options.name, archive.path, report)
     desired = stack.Desired(
         name=options.name,
         template=templates.read("core"),
-        parameters={"Name": options.name, "Project": options.name, **code, **options.tags},
+        parameters={"Name": options.name, **code, **options.tags, **network},
+        defaults={"Project": options.name},
         tags={NAME_TAG: options.name},
     )
     return stack.up(cloud.session, desired, cloud.clock, report)
@@ -128,11 +141,14 @@ def plan(
     overrides: Sequence[str] = (),
     preset: str | None = None,
     engine: Engine | None = None,
-    region: str | None = None,
+    options: Options | None = None,
 ) -> Plan:
-    """What a job would ask for and cost; nothing is created, no account is needed."""
-    prepared = prepare(job, overrides=overrides, preset=preset, engine=engine)
-    return decide(prepared, region or _DEFAULT_REGION)
+    """What `run` would ask for and cost; nothing is created, no account is needed."""
+    chosen = options or Options()
+    prepared = prepare(
+        job, overrides=overrides, preset=preset, engine=engine, otherwise=chosen.engine
+    )
+    return decide(prepared, chosen.region_for(prepared.job))
 
 
 def run(
@@ -192,25 +208,30 @@ def start(
         raise UserError("the batch engine is not there yet", remedy="use engine ec2 or local")
     home = FileStore(local_home())
     clock = SystemClock() if cloud is None else cloud.clock
-    if options.run_id and (before := _launched(options.run_id, prepared, home)):
-        return Run(*before, cloud, report).attach()
-    with contextlib.ExitStack() as stack:
-        run_id = options.run_id or stack.enter_context(
-            claimed_run_id(
-                prepared.job.name, clock.now(), chance or random.SystemRandom(), home.root
-            )
-        )
-        if cloud is None:
-            made = decide(prepared, options.region or _DEFAULT_REGION)
-            records = Records(run_id, home, home)
-            local = LocalExecutor(home.root, clock, report)
-            return Run(local.launch(made, prepared.archive(), records), made, None, report)
+    before = _launched(options.run_id, prepared, home) if options.run_id else None
+    if before and cloud is None:
+        return Run(*before, None, report)
+    where = None
+    if cloud is not None:
         where = Where(
             cloud=cloud,
             name=options.name,
             also=options.also_regions,
             max_usd_per_day=options.max_usd_per_day,
         )
+    if before and where:
+        return complete(prepared, where, before, report)
+    with contextlib.ExitStack() as stack:
+        run_id = options.run_id or stack.enter_context(
+            claimed_run_id(
+                prepared.job.name, clock.now(), chance or random.SystemRandom(), home.root
+            )
+        )
+        if where is None:
+            made = decide(prepared, options.region_for(prepared.job))
+            records = Records(run_id, home, home)
+            local = LocalExecutor(home.root, clock, report)
+            return Run(local.launch(made, prepared.archive(), records), made, None, report)
         return launch_in_cloud(prepared, where, run_id, report)
 
 
@@ -244,7 +265,7 @@ def stored_objects(options: Options | None = None) -> dict[str, int]:
 
 
 def serve(
-    *, port: int = 0, region: str = _DEFAULT_REGION, speed: float = 1.0, announce: Announce = print
+    *, port: int = 0, region: str = DEFAULT_REGION, speed: float = 1.0, announce: Announce = print
 ) -> None:
     """Keep an emulated cloud up until SIGINT or SIGTERM.
 

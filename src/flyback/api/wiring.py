@@ -15,6 +15,7 @@ from flyback.aws.session import Access, Session, configured_region
 from flyback.errors import MissingExtraError, UserError
 from flyback.spec.clock import Clock, RemoteClock, SystemClock
 from flyback.spec.paths import home
+from flyback.spec.settings import DEFAULT_REGION
 
 if TYPE_CHECKING:
     from flyback.rehearsal.cloud import RehearsalCloud
@@ -25,6 +26,7 @@ __all__ = [
     "elsewhere",
     "local_home",
     "open_cloud",
+    "region_of",
     "serve_rehearsal",
     "start_rehearsal",
 ]
@@ -66,6 +68,22 @@ def served_path(folder: Path) -> Path:
     return folder / "rehearsal" / "served.json"
 
 
+def region_of(name: CloudName, region: str | None, profile: str | None) -> str:
+    """The region that every verb means.
+
+    Args:
+        name: Which cloud.
+        region: As a flag or `flyback.toml` names it; it wins.
+        profile: AWS profile whose region comes next; None takes boto3's own choice. In a rehearsed
+            cloud the region that is served stands in for it.
+    """
+    if region:
+        return region
+    if name == "aws":
+        return configured_region(profile) or DEFAULT_REGION
+    return (_served_environment() or {}).get("AWS_REGION", DEFAULT_REGION)
+
+
 def open_cloud(name: CloudName, *, region: str | None = None, profile: str | None = None) -> Cloud:
     """Reach an account.
 
@@ -73,7 +91,8 @@ def open_cloud(name: CloudName, *, region: str | None = None, profile: str | Non
         UserError: a rehearsed account is asked for and none is being served.
     """
     if name == "aws":
-        return _aws(region, profile)
+        access = Access(region=region_of(name, region, profile), profile=profile)
+        return _cloud("aws", access, SystemClock(), local_home() / "ledger")
     environment = _served_environment()
     if environment is None:
         raise UserError(
@@ -83,10 +102,18 @@ def open_cloud(name: CloudName, *, region: str | None = None, profile: str | Non
         )
     # It does not join: a client that is killed must not hold everybody's time.
     clock = RemoteClock(environment["FLYBACK_CLOCK_URL"], f"client-{os.getpid()}")
-    return _emulated(environment, clock, local_home() / "rehearsal", None)
+    chosen = {**environment, "AWS_REGION": region or environment["AWS_REGION"]}
+    return _emulated(chosen, clock, local_home() / "rehearsal", None)
 
 
-def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float = 1.0) -> Cloud:
+def start_rehearsal(
+    folder: Path,
+    *,
+    region: str,
+    seed: int = 0,
+    factor: float = 1.0,
+    policy: Mapping[str, Any] | None = None,
+) -> Cloud:
     """Start an emulated cloud in this process; close it with `cloud.emulated.stop()`.
 
     Args:
@@ -94,6 +121,7 @@ def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float =
         region: The emulated account's.
         seed: Of everything that chance decides.
         factor: Simulated seconds per measured second of a workload.
+        policy: What the client may do, as a policy document; None: everything.
 
     Raises:
         MissingExtraError: the rehearsal extra is not installed.
@@ -104,6 +132,7 @@ def start_rehearsal(folder: Path, *, region: str, seed: int = 0, factor: float =
     except ImportError as error:
         raise _missing(error) from error
     emulated = RehearsalCloud(folder, region=region, seed=seed, factor=factor)
+    emulated.policy = policy
     emulated.start()
     client = emulated.clock.participant("client")
     client.join()
@@ -150,12 +179,6 @@ def _missing(error: ImportError) -> MissingExtraError:
     return MissingExtraError(
         f"the rehearsal needs {error.name}", remedy="pip install 'flyback[rehearsal]'"
     )
-
-
-def _aws(region: str | None, profile: str | None) -> Cloud:
-    clock = SystemClock()
-    access = Access(region=region or configured_region(profile) or "us-east-1", profile=profile)
-    return _cloud("aws", access, clock, local_home() / "ledger")
 
 
 def _served_environment() -> dict[str, str] | None:

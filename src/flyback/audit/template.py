@@ -12,6 +12,7 @@ from typing import Any
 
 __all__ = ["Finding", "lint_template"]
 
+_HTTPS = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
 _ANYWHERE = frozenset({"0.0.0.0/0", "::/0"})
 
 
@@ -40,6 +41,10 @@ def lint_template(template: Mapping[str, Any]) -> tuple[Finding, ...]:
 def _inbound(properties: Mapping[str, Any]) -> Iterator[str]:
     rules = properties.get("SecurityGroupIngress", [])
     for rule in rules if isinstance(rules, list) else [rules]:
+        if _HTTPS.items() <= rule.items() and isinstance(
+            rule.get("SourceSecurityGroupId"), Mapping
+        ):
+            continue  # machines call an endpoint: both are groups of this template
         source = rule.get("CidrIp") or rule.get("CidrIpv6") or "another group"
         ports = f"{rule.get('FromPort', 'all')}-{rule.get('ToPort', 'all')}"
         how = "the whole internet" if source in _ANYWHERE else source

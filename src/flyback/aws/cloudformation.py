@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flyback.aws.service import Service
 from flyback.errors import NotFoundError, ServiceError
 
-__all__ = ["CloudFormation", "StackEvent", "StackFacts", "StackResource"]
+__all__ = [
+    "ChangeSetFacts",
+    "CloudFormation",
+    "ExistingResource",
+    "StackEvent",
+    "StackFacts",
+    "StackResource",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +51,30 @@ class StackResource:
     physical_id: str
     kind: str
     status: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingResource:
+    """A resource that is to become part of a stack.
+
+    Args:
+        logical_id: Its name in the template.
+        kind: For instance `AWS::S3::Bucket`.
+        identifier: Its identifying property and value.
+    """
+
+    logical_id: str
+    kind: str
+    identifier: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeSetFacts:
+    """A change set as it stands."""
+
+    stack_id: str
+    status: str
+    reason: str
 
 
 def _pairs(values: Mapping[str, str], key: str, value: str) -> list[dict[str, str]]:
@@ -92,17 +123,83 @@ class CloudFormation(Service):
         return str(answer["StackId"])
 
     def update(
-        self, stack: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str]
+        self,
+        stack: str,
+        template: str,
+        parameters: Mapping[str, str],
+        tags: Mapping[str, str],
+        *,
+        unchanged: Collection[str] = (),
     ) -> bool:
-        """Begin to update a stack; false where nothing is to be done."""
+        """Begin to update a stack; false where nothing is to be done.
+
+        Args:
+            stack: Name or id.
+            template: Its new text.
+            parameters: New values.
+            tags: Of the stack, and of everything in it that takes tags.
+            unchanged: Parameters that keep the value that they have.
+        """
         self._intend("update_stack", stack, "stack")
+        request = self._request(stack, template, parameters, tags)
+        request["Parameters"] += [
+            {"ParameterKey": name, "UsePreviousValue": True} for name in sorted(unchanged)
+        ]
         try:
-            self._call("update_stack", **self._request(stack, template, parameters, tags))
+            self._call("update_stack", **request)
         except ServiceError as error:
             if "No updates are to be performed" in str(error):
                 return False
             raise
         return True
+
+    def prepare_import(
+        self,
+        stack: str,
+        template: str,
+        parameters: Mapping[str, str],
+        existing: Sequence[ExistingResource],
+    ) -> str:
+        """Begin to make a change set that takes existing resources into a new stack; its id.
+
+        Args:
+            stack: Name of the new stack.
+            template: Those resources and no others, and no outputs: an import adds none.
+            parameters: Of the template.
+            existing: Which resources are meant.
+        """
+        self._intend("create_change_set", stack, "stack")
+        request = self._request(stack, template, parameters, {})
+        del request["Tags"]  # an import changes nothing; the update after it does
+        answer = self._call(
+            "create_change_set",
+            ChangeSetName="take-in-what-exists",
+            ChangeSetType="IMPORT",
+            ResourcesToImport=[
+                {
+                    "ResourceType": item.kind,
+                    "LogicalResourceId": item.logical_id,
+                    "ResourceIdentifier": dict(item.identifier),
+                }
+                for item in existing
+            ],
+            **request,
+        )
+        self._made("create_change_set", stack, "stack", answer["StackId"])
+        return str(answer["Id"])
+
+    def change_set(self, change_set: str) -> ChangeSetFacts:
+        """A change set by id."""
+        found = self._call("describe_change_set", ChangeSetName=change_set)
+        return ChangeSetFacts(
+            stack_id=found["StackId"],
+            status=found["Status"],
+            reason=found.get("StatusReason", ""),
+        )
+
+    def execute(self, change_set: str) -> None:
+        """Begin to do what a change set says."""
+        self._call("execute_change_set", ChangeSetName=change_set)
 
     def continue_rollback(self, stack: str) -> None:
         """Try again to roll back an update whose rollback failed."""

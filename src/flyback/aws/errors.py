@@ -30,6 +30,7 @@ _CONFLICT = {
 _NOT_FOUND = {
     "404",
     "NoSuchBucket",
+    "NoSuchBucketPolicy",
     "NoSuchEntity",
     "NoSuchKey",
     "NoSuchResourceException",

@@ -88,7 +88,10 @@ _CLASSES = (
     ),
     _Class(
         AccessDeniedError,
-        _codes("403 AccessDenied AccessDeniedException UnauthorizedOperation UnauthorizedAccess"),
+        _codes(
+            "403 AccessDenied AccessDeniedException AuthorizationError UnauthorizedOperation "
+            "UnauthorizedAccess"
+        ),
         _ask_for_permission,
     ),
     _Class(

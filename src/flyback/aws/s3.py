@@ -59,6 +59,21 @@ class Buckets(Service):
         except NotFoundError:
             return 0
 
+    def has_policy(self, bucket: str) -> bool:
+        """Whether a bucket has a policy."""
+        try:
+            self._call("get_bucket_policy", Bucket=bucket)
+        except NotFoundError:
+            return False
+        return True
+
+    def delete(self, bucket: str) -> None:
+        """Delete an empty bucket; one that is gone already does not matter."""
+        try:
+            self._call("delete_bucket", Bucket=bucket)
+        except NotFoundError:
+            return
+
     def purge(self, bucket: str) -> int:
         """Delete every version of every object; the number deleted.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import threading
 from collections import Counter
 from dataclasses import dataclass
@@ -16,15 +17,17 @@ from flyback.aws.iam import Iam
 from flyback.aws.ledger import Ledger, NoLedger
 from flyback.aws.lister import Lister
 from flyback.aws.logs import Logs
+from flyback.aws.network import Network
 from flyback.aws.quotas import Quotas
 from flyback.aws.s3 import Buckets
 from flyback.aws.scheduler import Scheduler
+from flyback.aws.secrets import Secrets
 from flyback.aws.sns import Topics
 from flyback.aws.ssm import Parameters
 from flyback.aws.sts import Identity, Sts
 from flyback.aws.tagging import Tagging
 
-__all__ = ["Access", "Session", "configured_region"]
+__all__ = ["Access", "Session", "configured_region", "model_loader"]
 
 _ATTEMPTS = 5  # botocore's standard mode backs off exponentially between them
 
@@ -39,11 +42,11 @@ def configured_region(profile: str | None) -> str | None:
 
 
 @functools.cache
-def _loader() -> Any:
-    """One for all sessions of this process: each new one reads the service models again."""
-    from botocore.session import Session as Core
+def model_loader() -> Any:
+    """The service models as botocore loads them, once for all sessions of this process."""
+    from botocore.loaders import create_loader
 
-    return Core().get_component("data_loader")
+    return create_loader(os.environ.get("AWS_DATA_PATH"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +111,20 @@ class Session:
         return Logs(self.client("logs"), self._ledger)
 
     @property
+    def network(self) -> Network:
+        return Network(self.client("ec2"), self._ledger)
+
+    @property
     def buckets(self) -> Buckets:
         return Buckets(self.client("s3"), self._ledger)
 
     @property
     def parameters(self) -> Parameters:
         return Parameters(self.client("ssm"), self._ledger)
+
+    @property
+    def secrets(self) -> Secrets:
+        return Secrets(self.client("secretsmanager"), self._ledger)
 
     @property
     def quotas(self) -> Quotas:
@@ -168,7 +179,7 @@ class Session:
 
         access = self._access
         core = Core(profile=access.profile)
-        core.register_component("data_loader", _loader())
+        core.register_component("data_loader", model_loader())
         return boto3.Session(
             botocore_session=core,
             aws_access_key_id=access.access_key,

@@ -19,3 +19,8 @@ class Parameters(Service):
         return str(
             self._call("get_parameter", Name=name, WithDecryption=True)["Parameter"]["Value"]
         )
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a parameter; its value is not read."""
+        wanted = [{"Key": "Name", "Option": "Equals", "Values": [name]}]
+        return bool(self._call("describe_parameters", ParameterFilters=wanted)["Parameters"])

@@ -29,7 +29,10 @@ VERBS = {
     "collect": "Bring a run's files home, with receipt and certificate.",
     "results": "Show a run's results, receipt and certificate.",
     "reap": "List what bills and belongs to flyback; --yes removes it.",
+    "bench": "Measure a workload on this machine, its cells in turns.",
+    "compare": "Compare two sets of results: faster, slower, the same, or undecided.",
     "down": "Remove flyback from the account and prove that nothing is left.",
+    "audit": "Check what is granted, and what is used of it.",
     "rehearsal": "Serve an emulated cloud to any AWS client.",
 }
 

@@ -19,6 +19,7 @@ __all__ = ["command"]
 @job_flags
 @click.option("--engine", type=click.Choice(["local", "ec2", "batch"]), help="Where it runs.")
 @click.option("--region", help="AWS region.")
+@click.option("--profile", help="AWS profile, whose region counts where none is named.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(  # click hands over each flag by name
     *,
@@ -28,8 +29,8 @@ def command(  # click hands over each flag by name
     full: bool,
     preset: str | None,
     engine: Any,
-    region: str | None,
     as_json: bool,
+    **flags: Any,
 ) -> None:
     """Show what JOB would ask for and cost. Needs no account; creates nothing.
 
@@ -42,7 +43,7 @@ def command(  # click hands over each flag by name
         overrides=overrides,
         preset=preset_of(smoke=smoke, full=full, preset=preset),
         engine=engine,
-        region=chosen_options({"region": region}, job.parent).region,
+        options=chosen_options(flags, job.parent),
     )
     if as_json:
         document(encode(made))

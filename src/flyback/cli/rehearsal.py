@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from flyback import api
+from flyback.spec.settings import DEFAULT_REGION
 
 __all__ = ["command"]
 
@@ -16,7 +17,7 @@ def command() -> None:
 
 @command.command("serve")
 @click.option("--port", type=int, default=0, help="Loopback port; 0 takes a free one.")
-@click.option("--region", default="us-east-1", show_default=True, help="The account's region.")
+@click.option("--region", default=DEFAULT_REGION, show_default=True, help="The account's region.")
 @click.option(
     "--speed", type=float, default=1.0, show_default=True, help="Simulated seconds per second."
 )

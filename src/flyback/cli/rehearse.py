@@ -25,6 +25,11 @@ __all__ = ["command"]
     metavar="KIND:…",
     help="Let something go wrong: throttle:0.1, capacity:us-east-1a, interrupt:at=40s, …",
 )
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    help="You may do what this IAM policy allows, not everything.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document as last line.")
 def command(  # click hands over each flag by name
     *,
@@ -36,6 +41,7 @@ def command(  # click hands over each flag by name
     region: str | None,
     seed: int,
     faults: tuple[str, ...],
+    policy: Path | None,
     as_json: bool,
 ) -> None:
     """Run JOB through the whole cloud path, emulated on this machine.
@@ -50,7 +56,9 @@ def command(  # click hands over each flag by name
         overrides=overrides,
         preset=preset_of(smoke=smoke, full=full, preset=preset),
         options=chosen_options({"cloud": "rehearsal", "region": region}, job.parent),
-        setting=api.Setting(seed=seed, faults=faults),
+        setting=api.Setting(
+            seed=seed, faults=faults, policy=api.read_policy(policy) if policy else None
+        ),
     )
     if as_json:
         document(shown.summary())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import click
@@ -16,10 +17,37 @@ __all__ = ["command"]
 
 @click.command("up")
 @account_flags
+@click.option("--vpc", metavar="VPC", help="Existing VPC for machines (default: their subnets').")
+@click.option(
+    "--subnet",
+    "subnets",
+    metavar="SUBNET",
+    multiple=True,
+    help="Existing subnet for machines; repeat for more zones.",
+)
+@click.option("--dedicated-vpc", is_flag=True, help="Make a VPC for machines (the default).")
+@click.option(
+    "--private/--public",
+    default=None,
+    help="Machines without a public address; a dedicated VPC gets endpoints, billed by the hour.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(*, as_json: bool, **flags: Any) -> None:
-    """Deploy flyback into your AWS account. A second `up` changes nothing."""
-    deployment = api.up(chosen_options(flags, quiet=as_json))
+def command(
+    *,
+    vpc: str | None,
+    subnets: tuple[str, ...],
+    dedicated_vpc: bool,
+    private: bool | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Deploy flyback into your AWS account. A second `up` changes nothing.
+
+    Flags of the network that are left out keep what an earlier `up` was told.
+    """
+    network = api.NetworkChoice(dedicated=dedicated_vpc, vpc=vpc, subnets=subnets, private=private)
+    options = dataclasses.replace(chosen_options(flags, quiet=as_json), network=network)
+    deployment = api.up(options)
     if as_json:
         document(encode(deployment))
         return

@@ -15,6 +15,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import io
+import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,12 +24,12 @@ from pathlib import Path
 from flyback.errors import UserError
 from flyback.spec.codec import write_atomic
 
-__all__ = ["MOST_BYTES", "Bundle", "build"]
+__all__ = ["MOST_BYTES", "Bundle", "build", "contents"]
 
 MOST_BYTES = 8 * 2**20
 """A bundle is never larger than this."""
 
-_FORMAT = b"1"  # counts up when the archive of equal inputs changes
+_FORMAT = b"2"  # counts up when the archive of equal inputs changes
 _ROOMS = ("agent", "aws", "spec", "stats", "store", "workloads")
 _LIBRARIES = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
 _DISTRIBUTIONS = (
@@ -41,6 +42,7 @@ _DISTRIBUTIONS = (
     "urllib3",
 )
 _SERVICES = ("logs", "s3", "secretsmanager", "ssm", "sts")
+_ENDPOINTS = "botocore/data/endpoints.json"
 _SERVICE_DATA = frozenset(
     {
         "_retry.json",
@@ -56,6 +58,7 @@ _DROPPED_FOLDERS = (
     "boto3/examples/",
     "dateutil/zoneinfo/dateutil-zoneinfo",  # the machine has its own time zones
 )
+_BUILT: dict[Path, Bundle] = {}
 _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "AUTHORS")
 
 
@@ -75,7 +78,7 @@ class Bundle:
 
 
 def build(folder: Path) -> Bundle:
-    """Build the bundle, or find it built.
+    """Build the bundle, or find it built; a process looks at its packages once.
 
     Args:
         folder: Cache of bundles, one file per content.
@@ -83,7 +86,11 @@ def build(folder: Path) -> Bundle:
     Raises:
         UserError: a package that it is made of is not installed, or it is over 8 MiB.
     """
-    files = {name: path.read_bytes() for name, path in _files().items()}
+    built = _BUILT.get(folder)
+    if built is not None and built.path.exists():
+        return built
+    files = {name: path.read_bytes() for name, path in contents().items()}
+    files[_ENDPOINTS] = _cut(files[_ENDPOINTS])
     files.update(_metadata())
     target = folder / f"{_key(files)}.tar.gz"
     if not target.exists():
@@ -95,11 +102,12 @@ def build(folder: Path) -> Bundle:
             where=f"{target}",
             remedy="reinstall flyback and boto3 in a fresh environment",
         )
-    return Bundle(target, hashlib.sha256(data).hexdigest(), len(data))
+    _BUILT[folder] = Bundle(target, hashlib.sha256(data).hexdigest(), len(data))
+    return _BUILT[folder]
 
 
-def _files() -> dict[str, Path]:
-    """Name in the archive → file here."""
+def contents() -> dict[str, Path]:
+    """Name in the archive → file here, of all that is taken from packages."""
     own = _location("flyback")
     found = {f"flyback/{name}": own / name for name in ("__init__.py", "errors.py", "py.typed")}
     for room in _ROOMS:
@@ -113,10 +121,23 @@ def _files() -> dict[str, Path]:
     return found
 
 
+def _cut(endpoints: bytes) -> bytes:
+    """The table of endpoints that botocore reads, for the services alone that the agent calls."""
+    table = json.loads(endpoints)
+    for partition in table["partitions"]:
+        services = partition["services"]
+        partition["services"] = {name: services[name] for name in _SERVICES if name in services}
+    return json.dumps(table, sort_keys=True).encode()
+
+
 def _tree(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
-    for path in folder.rglob("*"):
-        inner = f"{name}/{path.relative_to(folder).as_posix()}"
-        if path.is_file() and _is_taken(inner):
+    """What is taken of a folder; the thousands of files below what is dropped are not looked at."""
+    for path in folder.iterdir():
+        inner = f"{name}/{path.name}"
+        if path.is_dir():
+            if inner == "botocore/data" or _is_taken(f"{inner}/any"):
+                yield from _tree(path, inner)
+        elif _is_taken(inner):
             yield inner, path
 
 

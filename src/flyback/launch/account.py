@@ -55,6 +55,7 @@ def cloud_usage(session: Session, launch: Launch, records: Records, clock: Clock
         log_bytes=agent.get("log_bytes", 0),
         put_requests=agent.get("put_requests", 0) + _counted(session, _PUT_CLASS),
         get_requests=agent.get("get_requests", 0) + _counted(session, _GET_CLASS),
+        public_address=launch.public_address,
         lost_work_s=lost_work_s(records, [item.number for item in granted]),
     )
 

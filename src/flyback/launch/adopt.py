@@ -2,73 +2,103 @@
 
 The order matters. What the machine wrote and what EC2 tags say is asked first, for a client token
 protects a replay only as long as EC2 remembers it (for fleets nobody says how long). Only where no
-trace of a machine is found is the stored request sent again, verbatim and with its own token.
+trace of a machine is found is the stored request sent again, verbatim and with its own token. Where
+that is refused for want of a machine, the tries go on that the job's spot policy has left.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
-from flyback.aws.ec2 import GONE, Instance
-from flyback.aws.errors import error_for_code
+from flyback.aws.ec2 import GONE, FleetAnswer, Instance
 from flyback.aws.session import Session
-from flyback.errors import CapacityError, ServiceError, UserError
-from flyback.launch.fleet import RUN_TAG
+from flyback.errors import RefusedError, ServiceError, UserError
+from flyback.launch.deployment import NAME_TAG, find
+from flyback.launch.fleet import RUN_TAG, Site
 from flyback.launch.lease import arm_guardian, arm_machine, hold, names, stem
+from flyback.launch.preflight import allowed_by_quota, inspect_site
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
+from flyback.launch.tries import (
+    MOVES_ON,
+    PAUSE_S,
+    Tries,
+    markets_of,
+    most_telling,
+    refusal_of,
+    refusals_of,
+)
 from flyback.spec.clock import Clock
 from flyback.spec.event import Marker
-from flyback.spec.launch import Launch
+from flyback.spec.launch import Attempt, Launch, Refusal
+from flyback.spec.plan import Plan
 
-__all__ = ["adopt", "machines_of"]
+__all__ = ["Cut", "adopt", "machines_of"]
 
 _ATTEMPT_TAG = "flyback:attempt"
 
 
-def adopt(
-    session: Session, launch: Launch, records: Records, clock: Clock, report: Report
-) -> Launch:
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """A launch that may have been cut off, and all that is needed to complete it.
+
+    Args:
+        session: The account, in the launch's region.
+        launch: As it was written down last.
+        plan: What it was launched by.
+        records: The run's files.
+        clock: What pauses wait on.
+        report: Told each step.
+    """
+
+    session: Session
+    launch: Launch
+    plan: Plan
+    records: Records
+    clock: Clock
+    report: Report
+
+
+def adopt(cut: Cut) -> Launch:
     """The launch with its machine; the same launch where it has one already, or is over.
 
     Raises:
         UserError: nothing was ever launched, and the deadline has passed.
+        CapacityError: neither the stored request nor the tries after it gave a machine.
         RefusedError: EC2 refuses the stored request; nothing was created.
     """
+    session, launch = cut.session, cut.launch
     attempt = launch.attempts[-1]
-    if _is_over(launch, records):
+    if _is_over(launch, cut.records):
         return launch
     _arm(session, launch)
     if attempt.instance_id:
         return launch
     machine = _found(session, launch)
+    if machine is not None:
+        cut.report("launch", f"found {machine.instance_id} by its tags")
+        return _with_machine(cut, machine)
+    if cut.clock.now() >= launch.deadline:
+        raise UserError(
+            "the launch was cut off before there was a machine, and its deadline has passed",
+            where=launch.run_id,
+            remedy="`flyback run` launches it anew; nothing of this run bills",
+        )
+    cut.report("launch", f"sending the stored request of attempt {attempt.number} again")
+    cut.records.write(cut.records.paths.launch, launch)  # the machine reads it: may be here only
+    hold(cut.records.remote, launch)
+    try:
+        answer = _replayed(session, launch)
+    except ServiceError:
+        raise
+    except RefusedError as refusal:
+        return _go_on(cut, refusal, (refusal_of(refusal),))
+    machine = answer if isinstance(answer, Instance) else _granted(session, launch, answer)
     if machine is None:
-        if clock.now() >= launch.deadline:
-            raise UserError(
-                "the launch was cut off before there was a machine, and its deadline has passed",
-                where=launch.run_id,
-                remedy="`flyback run` launches it anew; nothing of this run bills",
-            )
-        report("launch", f"sending the stored request of attempt {attempt.number} again")
-        records.write(records.paths.launch, launch)  # the machine reads it: it may be here only
-        hold(records.remote, launch)
-        machine = _replayed(session, launch)
-    else:
-        report("launch", f"found {machine.instance_id} by its tags")
-    current = dataclasses.replace(
-        attempt,
-        instance_id=machine.instance_id,
-        instance_type=machine.instance_type,
-        zone=machine.zone,
-        launched_at=machine.launched_at,
-    )
-    launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
-    records.write(records.paths.launch, launch)
-    hold(records.remote, launch)
-    _arm(session, launch)
-    where = f"{current.market} {current.instance_type} in {current.zone}"
-    report("launch", f"{machine.instance_id}: {where}")
-    return launch
+        assert isinstance(answer, FleetAnswer), "it gave no machine"  # noqa: S101  # ours
+        return _go_on(cut, most_telling(answer), refusals_of(answer, {}))
+    return _with_machine(cut, machine)
 
 
 def machines_of(session: Session, launch: Launch) -> tuple[str, ...]:
@@ -111,10 +141,10 @@ def _found(session: Session, launch: Launch) -> Instance | None:
     return found[0] if found else None
 
 
-def _replayed(session: Session, launch: Launch) -> Instance:
-    attempt, where = launch.attempts[-1], "ec2:CreateFleet"
+def _replayed(session: Session, launch: Launch) -> FleetAnswer | Instance:
+    """What EC2 says to the stored request, or the machine that it made of it before."""
     try:
-        answer = session.ec2.create_fleet(attempt.request, launch.run_id)
+        return session.ec2.create_fleet(launch.attempts[-1].request, launch.run_id)
     except ServiceError as error:
         if error.code != "IdempotentParameterMismatch":
             raise
@@ -122,14 +152,77 @@ def _replayed(session: Session, launch: Launch) -> Instance:
         if machine is None:
             raise
         return machine
-    if answer.instance_ids:
-        machine = session.ec2.instance(answer.instance_ids[0]) or _found(session, launch)
-        if machine is not None:
-            return machine
-    for failed in answer.errors:
-        raise error_for_code(failed.code, failed.message, where)
-    raise CapacityError(
-        "the stored request gave no machine",
-        where=where,
-        remedy="`flyback run` launches anew; nothing of this run bills",
+
+
+def _granted(session: Session, launch: Launch, answer: FleetAnswer) -> Instance | None:
+    if not answer.instance_ids:
+        return None
+    return session.ec2.instance(answer.instance_ids[0]) or _found(session, launch)
+
+
+def _with_machine(cut: Cut, machine: Instance) -> Launch:
+    launch = _noted(
+        cut,
+        dataclasses.replace(
+            cut.launch.attempts[-1],
+            instance_id=machine.instance_id,
+            instance_type=machine.instance_type,
+            zone=machine.zone,
+            launched_at=machine.launched_at,
+        ),
     )
+    _arm(cut.session, launch)
+    current = launch.attempts[-1]
+    where = f"{current.market} {current.instance_type} in {current.zone}"
+    cut.report("launch", f"{machine.instance_id}: {where}")
+    return launch
+
+
+def _noted(cut: Cut, current: Attempt) -> Launch:
+    launch = dataclasses.replace(cut.launch, attempts=(*cut.launch.attempts[:-1], current))
+    cut.records.write(cut.records.paths.launch, launch)
+    hold(cut.records.remote, launch)
+    return launch
+
+
+def _go_on(cut: Cut, refusal: RefusedError, refusals: tuple[Refusal, ...]) -> Launch:
+    """Write down why the stored request gave nothing, and make the tries that are left.
+
+    Raises:
+        RefusedError: the refusal, where no further try can mend it or none is left; else the last.
+    """
+    current = cut.launch.attempts[-1]
+    told = (*current.refusals, *(item for item in refusals if item not in current.refusals))
+    launch = _noted(cut, dataclasses.replace(current, refusals=told))
+    cut.report("launch", f"attempt {current.number} ({current.market}): {refusal.what}")
+    asked = sum(1 for attempt in launch.attempts if attempt.region == launch.region)
+    markets = markets_of(cut.plan)[asked:]
+    if not isinstance(refusal, MOVES_ON) or not markets:
+        raise refusal
+    site = _site(cut.session, launch)
+    allowed = allowed_by_quota(cut.session, cut.plan, markets, cut.report)
+    tries = Tries(
+        session=cut.session,
+        clock=cut.clock,
+        report=cut.report,
+        records=cut.records,
+        site=site,
+        allowed=allowed,
+    )
+    cut.clock.sleep(PAUSE_S)
+    return tries.until_granted(launch, [name for name in markets if allowed[name].plan.candidates])
+
+
+def _site(session: Session, launch: Launch) -> Site:
+    """Where the launch's machines may stand now; they boot from the image that was pinned."""
+    deployment = find(session, _deployment_name(launch.attempts[-1]))
+    site = inspect_site(session, deployment, launch.image_parameter)
+    if site.image.image_id == launch.image_id:
+        return site
+    return dataclasses.replace(site, image=session.ec2.image(launch.image_id))
+
+
+def _deployment_name(attempt: Attempt) -> str:
+    """As the stored request tags its machine."""
+    tags = attempt.request["TagSpecifications"][0]["Tags"]
+    return next(str(tag["Value"]) for tag in tags if tag["Key"] == NAME_TAG)

@@ -27,6 +27,7 @@ __all__ = ["certify_account", "certify_run"]
 
 _POLL_S = 5.0
 _PATIENCE_S = 120.0
+_POLICY = "AWS::S3::BucketPolicy"
 _BUCKET_ARN = "arn:aws:s3:::"
 _SPOT_EXCEPTION = (
     f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
@@ -207,7 +208,14 @@ def _stack_check(session: Session, stack_id: str) -> Check:
     resources: tuple[StackResource, ...] = ()
     if session.cloudformation.describe(stack_id) is not None:
         resources = session.cloudformation.resources(stack_id)
-    left = [item.physical_id for item in resources if item.status != "DELETE_COMPLETE"]
+    buckets = session.buckets.names("")
+    left = [
+        item.physical_id
+        for item in resources
+        if item.status != "DELETE_COMPLETE"
+        # a bucket's policy is named by the bucket, and goes with it
+        and (item.kind != _POLICY or item.physical_id in buckets)
+    ]
     return _check("stack", "cloudformation", f"ListStackResources {stack_id}", left, len(resources))
 
 

@@ -9,7 +9,7 @@ from flyback.aws.session import Session
 from flyback.errors import NotDeployedError
 from flyback.spec.launch import Place
 
-__all__ = ["NAME_TAG", "READY", "Deployment", "find", "stack_name"]
+__all__ = ["NAME_TAG", "READY", "Deployment", "bucket_names", "find", "stack_name"]
 
 NAME_TAG = "flyback:name"  # on everything that flyback creates; its value is the deployment's name
 
@@ -21,6 +21,14 @@ def stack_name(name: str) -> str:
     return f"{name}-core"
 
 
+def bucket_names(name: str, account: str, region: str) -> dict[str, str]:
+    """The deployment's buckets as core.yaml names them, by logical id."""
+    return {
+        "DataBucket": f"{name}-data-{account}-{region}",
+        "OutputsBucket": f"{name}-outputs-{account}-{region}",
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
     """Outputs of the core stack.
@@ -29,6 +37,7 @@ class Deployment:
         stack_id: CloudFormation's id; names the stack even after it is deleted.
         bucket: Holds runs, bundles and working directories.
         data_bucket: The user's data sets.
+        private: Whether machines have no public address.
         place: Where its schedules are, and who acts for them.
     """
 
@@ -41,6 +50,7 @@ class Deployment:
     launch_template_version: str
     subnets: tuple[str, ...]
     tags: dict[str, str]
+    private: bool = False
     place: Place
 
     @property
@@ -62,6 +72,7 @@ class Deployment:
             launch_template_version=outputs["LaunchTemplateVersion"],
             subnets=tuple(outputs["SubnetIds"].split(",")),
             tags=dict(stack.tags),
+            private=outputs.get("Private") == "true",
             place=Place(
                 group=outputs["ScheduleGroupName"],
                 terminate_role=outputs["SchedulerTerminateRoleArn"],

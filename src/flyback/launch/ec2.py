@@ -15,9 +15,15 @@ from flyback.launch.archive import Archive
 from flyback.launch.deployment import Deployment
 from flyback.launch.fleet import Site
 from flyback.launch.lease import arm_guardian, hold
-from flyback.launch.preflight import allowed_by_quota, check_spot_role, inspect_site
+from flyback.launch.preflight import (
+    allowed_by_quota,
+    check_spot_role,
+    inspect_site,
+    warn_of_private_network,
+)
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
+from flyback.launch.secrets import check_secrets
 from flyback.launch.tries import Tries, markets_of, request_for
 from flyback.spec.clock import Clock
 from flyback.spec.launch import Attempt, Launch
@@ -86,7 +92,9 @@ class Ec2Executor:
         markets = markets_of(plan)
         if not markets:
             raise CapacityError("the job's spot policy allows no attempt")
+        check_secrets(self._session, plan.job, self._report)
         site = inspect_site(self._session, self._deployment, AMI_PARAMETER)
+        warn_of_private_network(self._deployment, plan, self._report)
         if "spot" in markets:
             check_spot_role(self._session, self._report)
         allowed = allowed_by_quota(self._session, plan, markets, self._report)
@@ -137,6 +145,7 @@ class Ec2Executor:
             attempts=earlier,
             rehearsed=self._rehearsed,
             place=self._deployment.place,
+            public_address=not self._deployment.private,
         )
 
     def _send(self, payload: Payload, store: Store) -> None:

@@ -29,7 +29,14 @@ from flyback.plan.quotas import Quota, Use, quota_of
 from flyback.spec.launch import Refusal
 from flyback.spec.plan import Candidate, Plan
 
-__all__ = ["Allowed", "allowed_by_quota", "check_spot_role", "explained", "inspect_site"]
+__all__ = [
+    "Allowed",
+    "allowed_by_quota",
+    "check_spot_role",
+    "explained",
+    "inspect_site",
+    "warn_of_private_network",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +86,17 @@ def inspect_site(session: Session, deployment: Deployment, parameter: str) -> Si
             remedy="free addresses in them, or deploy with larger ones",
         )
     return Site(deployment=deployment, subnets=free, image=image)
+
+
+def warn_of_private_network(deployment: Deployment, plan: Plan, report: Report) -> None:
+    """Say what a job may miss where machines have no way to the internet."""
+    job = plan.job
+    if deployment.private and (job.workload or job.requirements or job.setup):
+        report(
+            "launch",
+            "machines are private: without a NAT gateway nothing can be installed or downloaded "
+            "from the internet, so packages must be on the image",
+        )
 
 
 def check_spot_role(session: Session, report: Report) -> None:

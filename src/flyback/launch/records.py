@@ -64,6 +64,13 @@ class Records:
         """What was launched."""
         return self.read(Launch, self.paths.launch)
 
+    def written(self) -> Launch | None:
+        """The launch as it was written down here."""
+        try:
+            return loads(Launch, self.local.get(self.paths.launch))
+        except NotFoundError:
+            return None
+
     def events(self, attempt: int) -> tuple[Event, ...]:
         """What happened so far in an attempt."""
         try:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from flyback.aws.cloudformation import StackFacts
 from flyback.aws.session import Session
 from flyback.errors import ConflictError, NotFoundError, ServiceError
+from flyback.infra import templates
 from flyback.launch.deployment import READY, Deployment, stack_name
+from flyback.launch.kept import existing, full_buckets, kept_buckets
 from flyback.launch.progress import Report, silent
 from flyback.spec.clock import Clock
 
@@ -23,17 +25,35 @@ _POLL_S = 10.0
 _BUSY = "_IN_PROGRESS"
 _UPDATABLE = READY | {"IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE", "UPDATE_FAILED"}
 _DEPLOYED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
+_THINKING = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
 _ROUNDS = 8  # each brings the stack nearer; only somebody who works against us needs more
 
 
 @dataclass(frozen=True, kw_only=True)
 class Desired:
-    """What the core stack should be."""
+    """What the core stack should be.
+
+    Args:
+        name: The deployment's.
+        template: Its text.
+        parameters: Values that are named now; a stack keeps its own values of all others.
+        defaults: Values for a new stack, instead of the template's own.
+        tags: Of the stack, and of everything in it that takes tags.
+    """
 
     name: str
     template: str
     parameters: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def for_new(self) -> dict[str, str]:
+        """Parameters of a stack that does not exist yet."""
+        return {**self.defaults, **self.parameters}
+
+    def unchanged(self, stack: StackFacts) -> frozenset[str]:
+        """Parameters that a stack has, the template takes, and nobody names now."""
+        return (templates.parameters(self.template) & set(stack.parameters)) - set(self.parameters)
 
     def matches(self, stack: StackFacts, template: str) -> bool:
         """Whether the account holds exactly this."""
@@ -108,18 +128,13 @@ def _step(
     """One move towards what is desired; the stack once it is there."""
     service, name = session.cloudformation, stack_name(desired.name)
     if stack is None:
-        report("deploy", f"creating the stack {name} in {session.region}")
-        try:
-            stack_id = service.create(name, desired.template, desired.parameters, desired.tags)
-        except ConflictError:  # an earlier call made it and its answer was lost, or somebody else
-            return None
-        return _deployed(session, stack_id, clock, report)
+        return _new(session, desired, clock, report)
     if is_busy(stack.status):
         report("deploy", f"{name} is in state {stack.status}; waiting")
         follow(session, stack.stack_id, clock, report)
-    elif stack.status in _UPDATABLE:
+    elif stack.status in _UPDATABLE and not _took_nothing_in(session, stack):
         report("deploy", f"updating the stack {name}")
-        if service.update(name, desired.template, desired.parameters, desired.tags):
+        if _update(session, desired, stack):
             return _deployed(session, stack.stack_id, clock, report)
         return service.describe(stack.stack_id)
     elif stack.status == "UPDATE_ROLLBACK_FAILED":
@@ -127,6 +142,59 @@ def _step(
     else:
         _clear(session, stack, clock, report)
     return None
+
+
+def _new(session: Session, desired: Desired, clock: Clock, report: Report) -> StackFacts | None:
+    service, name = session.cloudformation, stack_name(desired.name)
+    kept = kept_buckets(session, desired.name)
+    try:
+        if kept:
+            _take_in(session, desired, kept, clock, report)
+            return None  # the rest is an update
+        report("deploy", f"creating the stack {name} in {session.region}")
+        stack_id = service.create(name, desired.template, desired.for_new(), desired.tags)
+    except ConflictError:  # an earlier call made it and its answer was lost, or somebody else
+        return None
+    return _deployed(session, stack_id, clock, report)
+
+
+def _take_in(
+    session: Session, desired: Desired, kept: dict[str, str], clock: Clock, report: Report
+) -> None:
+    """A new stack of nothing but the buckets that an earlier `down` kept."""
+    service, name = session.cloudformation, stack_name(desired.name)
+    report("deploy", f"taking in {', '.join(sorted(kept.values()))}, which an earlier `down` kept")
+    resources = existing(session, kept)
+    template = templates.resources_only(desired.template, [item.logical_id for item in resources])
+    change_set = service.prepare_import(name, template, desired.for_new(), resources)
+    while (found := service.change_set(change_set)).status in _THINKING:
+        clock.sleep(_POLL_S)
+    if found.status == "CREATE_COMPLETE":
+        service.execute(change_set)
+        if follow(session, found.stack_id, clock, report) == "IMPORT_COMPLETE":
+            return
+    why = found.reason or _first_failure(session, found.stack_id)
+    raise ServiceError(
+        f"CloudFormation could not take in what was kept: {why}",
+        where=name,
+        remedy="mend that and run `flyback up` again, or delete the data: `flyback down`",
+    )
+
+
+def _took_nothing_in(session: Session, stack: StackFacts) -> bool:
+    """Whether this is what an import that failed left of a new stack."""
+    failed = stack.status == "IMPORT_ROLLBACK_COMPLETE"
+    return failed and not session.cloudformation.resources(stack.stack_id)
+
+
+def _update(session: Session, desired: Desired, stack: StackFacts) -> bool:
+    return session.cloudformation.update(
+        stack.name,
+        desired.template,
+        desired.parameters,
+        desired.tags,
+        unchanged=desired.unchanged(stack),
+    )
 
 
 def _deployed(session: Session, stack_id: str, clock: Clock, report: Report) -> StackFacts:
@@ -155,9 +223,13 @@ def _roll_back(session: Session, stack: StackFacts, clock: Clock, report: Report
 
 
 def _clear(session: Session, stack: StackFacts, clock: Clock, report: Report) -> None:
-    """Delete what can't be updated: a create that failed, a delete that failed, an empty review."""
+    """Delete what can't be updated: a create that failed, a delete that failed, an empty review.
+
+    Data that is in the way of that stays, and is taken into the new stack.
+    """
     report("deploy", f"{stack.name} is in state {stack.status}; deleting it first")
-    session.cloudformation.delete(stack.stack_id)
+    keep = full_buckets(session, stack.stack_id) if stack.status == "DELETE_FAILED" else ()
+    session.cloudformation.delete(stack.stack_id, keep=tuple(sorted(keep)))
     status = follow(session, stack.stack_id, clock, report)
     if status not in ("", "DELETE_COMPLETE"):
         why = _first_failure(session, stack.stack_id)

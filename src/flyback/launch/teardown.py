@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flyback.aws.ec2 import GONE
 from flyback.aws.session import Session
 from flyback.errors import LeftoversError
 from flyback.launch.bootstrap import remove_code
 from flyback.launch.deployment import NAME_TAG, stack_name
+from flyback.launch.kept import full_buckets, kept_buckets
 from flyback.launch.lease import held, held_runs
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
@@ -19,7 +22,6 @@ __all__ = ["down", "stored_objects", "terminate_and_wait"]
 
 _POLL_S = 5.0
 _PATIENCE_S = 900.0
-_BUCKET = "AWS::S3::Bucket"
 _ROUNDS = 5  # waiting for another command, a delete that fails, and one that keeps what holds it
 
 
@@ -50,13 +52,18 @@ def down(
             if stack_id is None:
                 report("teardown", f"there is no stack {stack_name(name)}")
             remove_code(session, name, report)
+            if not keep_data:
+                _remove_kept(session, name, report)
             return stack_id
         stack_id = stack.stack_id
         if is_busy(stack.status):
             report("teardown", f"{stack.name} is in state {stack.status}; waiting")
             follow(session, stack_id, clock, report)
             continue
-        full = _empty_buckets(session, stack_id, keep_data=keep_data, report=report)
+        full = full_buckets(session, stack_id)
+        if not keep_data:
+            _purge(session, full, report)
+            full = {}
         keep = tuple(sorted(full)) if stack.status == "DELETE_FAILED" else ()
         kept = f", keeping the data in {', '.join(sorted(full.values()))}" if full else ""
         report("teardown", f"deleting the stack {stack.name}{kept}")
@@ -70,14 +77,10 @@ def down(
 
 
 def stored_objects(session: Session, name: str) -> dict[str, int]:
-    """Object versions in each of the deployment's buckets."""
-    stack = session.cloudformation.describe(stack_name(name))
-    if stack is None:
-        return {}
+    """Object versions in each of the deployment's buckets, kept ones of an earlier one included."""
     return {
-        item.physical_id: session.buckets.object_versions(item.physical_id)
-        for item in session.cloudformation.resources(stack.stack_id)
-        if item.kind == _BUCKET and item.physical_id
+        bucket: session.buckets.object_versions(bucket)
+        for bucket in kept_buckets(session, name).values()
     }
 
 
@@ -141,18 +144,16 @@ def _running(session: Session, name: str) -> tuple[str, ...]:
     return tuple(item.instance_id for item in found if item.state not in GONE)
 
 
-def _empty_buckets(
-    session: Session, stack_id: str, *, keep_data: bool, report: Report
-) -> dict[str, str]:
-    """Purge the stack's buckets; those kept because they hold objects, by logical id."""
-    full = {}
-    for resource in session.cloudformation.resources(stack_id):
-        if resource.kind != _BUCKET or not resource.physical_id:
-            continue
-        count = session.buckets.object_versions(resource.physical_id)
-        if count and keep_data:
-            full[resource.logical_id] = resource.physical_id
-        elif count:
-            report("teardown", f"deleting {count} object versions in {resource.physical_id}")
-            session.buckets.purge(resource.physical_id)
-    return full
+def _purge(session: Session, buckets: Mapping[str, str], report: Report) -> None:
+    for bucket in buckets.values():
+        count = session.buckets.purge(bucket)
+        report("teardown", f"deleted {count} object versions in {bucket}")
+
+
+def _remove_kept(session: Session, name: str, report: Report) -> None:
+    """Buckets that an earlier `down --keep-data` left; they have no stack any more."""
+    kept = kept_buckets(session, name)
+    _purge(session, kept, report)
+    for bucket in kept.values():
+        report("teardown", f"deleting {bucket}, which an earlier `down` kept")
+        session.buckets.delete(bucket)

@@ -20,6 +20,7 @@ from flyback.errors import (
     RefusedError,
     ServiceError,
 )
+from flyback.launch.daybook import commit
 from flyback.launch.fleet import Site, Ticket, fleet_request
 from flyback.launch.lease import arm_machine, hold, release
 from flyback.launch.preflight import Allowed, explained
@@ -31,12 +32,25 @@ from flyback.spec.event import Marker
 from flyback.spec.launch import Attempt, Launch, Refusal
 from flyback.spec.plan import Plan
 
-__all__ = ["Tries", "give_up", "let_go", "markets_of", "request_for"]
+__all__ = [
+    "MOVES_ON",
+    "PAUSE_S",
+    "Tries",
+    "give_up",
+    "let_go",
+    "markets_of",
+    "most_telling",
+    "refusal_of",
+    "refusals_of",
+    "request_for",
+]
 
-_PAUSE_S = 15.0  # between tries: stocks change in minutes, not at once
+PAUSE_S = 15.0
+"""Seconds between tries: stocks change in minutes, not at once."""
 # What a fleet tells of several pools, most telling first: what trying again can't mend.
 _TELLING = (AccessDeniedError, AccountSetupError, QuotaError, ImageError, ServiceError)
-_MOVES_ON = (CapacityError, PriceError)
+MOVES_ON = (CapacityError, PriceError)
+"""What another try, or another region, may mend."""
 
 
 def markets_of(plan: Plan) -> list[str]:
@@ -93,14 +107,14 @@ class Tries:
         refusal: RefusedError = CapacityError("the job's spot policy allows no attempt")
         for turn, market in enumerate(markets):
             if turn:
-                self.clock.sleep(_PAUSE_S)
+                self.clock.sleep(PAUSE_S)
             launch, refused = self._try(launch, market)
             if refused is None:
                 return launch
             refusal = refused
             number = launch.attempts[-1].number
             self.report("launch", f"attempt {number} ({market}): {refusal.what}")
-            if not isinstance(refusal, _MOVES_ON):
+            if not isinstance(refusal, MOVES_ON):
                 raise explained(self.session, self.allowed[market].plan, market, refusal)
         count = f"{len(markets)} attempts" if len(markets) > 1 else "1 attempt"
         raise type(refusal)(
@@ -129,14 +143,13 @@ class Tries:
         except ServiceError:
             raise  # nobody knows whether there is a machine: the stored request can be replayed
         except RefusedError as error:
-            refusal = Refusal(
-                kind=error.kind, code=error.what.partition(":")[0], message=error.what
-            )
-            return self._noted(launch, refusals=(*attempt.refusals, refusal)), error
-        refusals = (*attempt.refusals, *map(self._refusal, answer.errors))
+            refusals = (*attempt.refusals, refusal_of(error))
+            return self._noted(launch, refusals=refusals), error
+        zones = {subnet.subnet_id: subnet.zone for subnet in self.site.subnets}
+        refusals = (*attempt.refusals, *refusals_of(answer, zones))
         if answer.instance_ids:
             return self._granted(launch, answer, refusals), None
-        return self._noted(launch, refusals=refusals), _most_telling(answer)
+        return self._noted(launch, refusals=refusals), most_telling(answer)
 
     def _granted(
         self, launch: Launch, answer: FleetAnswer, refusals: tuple[Refusal, ...]
@@ -175,33 +188,21 @@ class Tries:
         self.records.write(self.records.paths.launch, launch)
         hold(self.records.remote, launch)
 
-    def _refusal(self, error: FleetError) -> Refusal:
-        zones = {subnet.subnet_id: subnet.zone for subnet in self.site.subnets}
-        ours = error_for_code(error.code, error.message, "")
-        return Refusal(
-            kind=ours.kind if isinstance(ours, RefusedError) else "service",
-            code=error.code,
-            message=error.message,
-            instance_type=error.instance_type,
-            zone=zones.get(error.subnet_id, ""),
-        )
 
-
-def let_go(session: Session, records: Records, launch: Launch, refusal: RefusedError) -> bool:
-    """Release a run that was refused its machine; whether it was refused for good.
-
-    A failure of the service leaves the run open: nobody knows what it did with the request.
-    """
-    if isinstance(refusal, ServiceError) or launch.attempts[-1].instance_id:
-        return False
+def let_go(session: Session, records: Records, launch: Launch, refusal: RefusedError) -> None:
+    """Release a run that a region gave no machine: no schedule, no claim on the day's cap."""
+    if _stays_open(launch, refusal):
+        return
     if launch.place is not None:
         count = len(launch.attempts)
         release(session, records.remote, launch.place.group, launch.run_id, count)
-    return True
+    commit(records.remote, launch.created_at, launch.run_id, 0.0)
 
 
 def give_up(records: Records, launch: Launch, refusal: RefusedError, clock: Clock) -> None:
-    """Mark a run as failed: nothing was launched, and repeating it would not help."""
+    """Mark a run as failed where nothing was launched and repeating it would not help."""
+    if _stays_open(launch, refusal):
+        return
     marker = records.declare(
         Marker(
             run_id=launch.run_id,
@@ -216,7 +217,43 @@ def give_up(records: Records, launch: Launch, refusal: RefusedError, clock: Cloc
     records.local.put(records.paths.marker, dumps(marker).encode())
 
 
-def _most_telling(answer: FleetAnswer) -> RefusedError:
+def _stays_open(launch: Launch, refusal: RefusedError) -> bool:
+    """Whether the same command may go on with a run that was refused.
+
+    A failure of the service leaves it open: nobody knows what it did with the request. So does a
+    missing permission: once it is granted, the same command goes on.
+    """
+    machine = launch.attempts[-1].instance_id if launch.attempts else None
+    return isinstance(refusal, (ServiceError, AccessDeniedError)) or machine is not None
+
+
+def refusal_of(error: RefusedError) -> Refusal:
+    """A call that was refused as a whole, as it is written down."""
+    return Refusal(kind=error.kind, code=error.what.partition(":")[0], message=error.what)
+
+
+def refusals_of(answer: FleetAnswer, zones: Mapping[str, str]) -> tuple[Refusal, ...]:
+    """The pools that a fleet passed over, as they are written down.
+
+    Args:
+        answer: The fleet's.
+        zones: Availability zones by subnet, as far as they are known.
+    """
+    return tuple(_refusal_of_pool(error, zones) for error in answer.errors)
+
+
+def _refusal_of_pool(error: FleetError, zones: Mapping[str, str]) -> Refusal:
+    ours = error_for_code(error.code, error.message, "")
+    return Refusal(
+        kind=ours.kind if isinstance(ours, RefusedError) else "service",
+        code=error.code,
+        message=error.message,
+        instance_type=error.instance_type,
+        zone=zones.get(error.subnet_id, ""),
+    )
+
+
+def most_telling(answer: FleetAnswer) -> RefusedError:
     """The error of a fleet that gave nothing: one that trying again can't mend goes first."""
     errors = answer.errors or (
         FleetError(code="InsufficientInstanceCapacity", message="the fleet gave no machine"),

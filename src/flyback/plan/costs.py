@@ -114,7 +114,9 @@ def _beside(usage: Usage, months: float, region: str, image: str | None) -> tupl
     disk = usage.disk_gib * months
     return (
         _line("EBS gp3 disk", disk, "GB-month", ("ebs", "gp3_storage"), region),
-        _line("public IPv4", months * HOURS_PER_MONTH, "h", address, region),
+        _line("public IPv4", months * HOURS_PER_MONTH, "h", address, region)
+        if usage.public_address
+        else _cost("public IPv4", 0.0, "h", 0.0, "the machine had no public address"),
         _line("S3, kept a month", stored, "GB-month", ("s3", "standard_storage"), region),
         _line("S3 writes, lists", put, "1000 requests", writes, region),
         _line("S3 reads", get, "1000 requests", ("s3", "standard_get"), region),

@@ -16,7 +16,8 @@ from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
 from flyback.rehearsal.events import EventBus
 from flyback.rehearsal.front import Front, Middleware
 from flyback.rehearsal.functions import Invocations, Registry, Workshop
-from flyback.rehearsal.identities import ROOT, Identities
+from flyback.rehearsal.iam import Judge
+from flyback.rehearsal.identities import ROOT, Identities, Signer, deployer
 from flyback.rehearsal.inventory import take_inventory
 from flyback.rehearsal.market import (
     Conditions,
@@ -31,9 +32,11 @@ from flyback.rehearsal.middleware import Authorizer, Faults, Gaps, Journal, Moto
 from flyback.rehearsal.moto_state import fresh, simulated_time
 from flyback.rehearsal.parameters import SsmGap
 from flyback.rehearsal.permissions import IamGap, StsGap
+from flyback.rehearsal.reach import check_reach
 from flyback.rehearsal.schedules import Timetable
 from flyback.rehearsal.server import Server
 from flyback.rehearsal.transport import Clients
+from flyback.spec.settings import DEFAULT_REGION
 
 __all__ = ["START", "RehearsalCloud", "Served"]
 
@@ -72,8 +75,12 @@ class RehearsalCloud:
 
     Attributes:
         conditions: How its market behaves; to be set before `start`.
+        policy: What the client may do, as a policy document, to be set before `start`; None makes
+            it the root user.
         clock: The simulated time.
         journal: Every request.
+        judge: Every question to IAM, and its answer.
+        client: Whose keys `environment` holds.
         faults: Failures to act out.
         capacity: Which machines are refused by name, on top of the market.
         market: Which machines are to be had otherwise, and for how much.
@@ -96,6 +103,8 @@ class RehearsalCloud:
     conditions: Conditions
     clock: VirtualClock
     journal: Journal
+    judge: Judge
+    client: Signer
     faults: Faults
     capacity: Capacity
     market: SpotMarket
@@ -118,7 +127,7 @@ class RehearsalCloud:
         self,
         folder: Path,
         *,
-        region: str = "us-east-1",
+        region: str = DEFAULT_REGION,
         seed: int = 0,
         start: float = START,
         factor: float = 1.0,
@@ -130,6 +139,8 @@ class RehearsalCloud:
         self._start = start
         self._factor = factor
         self._served = served or Served()
+        self.policy: Mapping[str, Any] | None = None
+        self.client = ROOT
         self.conditions = Conditions()
         self._running: contextlib.ExitStack | None = None
 
@@ -166,11 +177,11 @@ class RehearsalCloud:
             running.close()
 
     def environment(self) -> dict[str, str]:
-        """Environment that points any AWS client at this cloud as the account's root user."""
+        """Environment that points any AWS client at this cloud as its client."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": ROOT.access_key,
-            "AWS_SECRET_ACCESS_KEY": ROOT.secret,
+            "AWS_ACCESS_KEY_ID": self.client.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.client.secret,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -190,12 +201,19 @@ class RehearsalCloud:
         stack.callback(fresh, self._seed)
         identities = Identities(self.clock.now)
         self.journal = Journal(self.clock.now)
+        self.judge = Judge(self.clock.now)
         self.faults = Faults(self._seed)
         self.capacity = Capacity()
         self.machines = Machines(self.clock)
         self._open_market()
         gaps = Gaps(self._gaps())
-        self.middlewares = (self.journal, Authorizer(identities), self.faults, gaps, Moto())
+        self.middlewares = (
+            self.journal,
+            Authorizer(identities, self.judge),
+            self.faults,
+            gaps,
+            Moto(),
+        )
         front = Front(
             self.middlewares,
             identities,
@@ -206,6 +224,7 @@ class RehearsalCloud:
                 "health": lambda *_: {"status": "ok", "now": self.clock.now()},
                 "journal": self._serve_journal,
             },
+            reach=check_reach,
         )
         server = Server(front, self._served.port)
         stack.callback(server.close)
@@ -214,6 +233,8 @@ class RehearsalCloud:
         self.clients = Clients(front.respond, server.url)
         stack.callback(self.clients.close)
         gaps.add(*self._wake(stack))
+        if self.policy is not None:
+            self.client = deployer(self.clients("iam", self.region, "rehearsal"), self.policy)
         self._attach_machines(stack)
 
     def _wake(self, stack: contextlib.ExitStack) -> tuple[Gap, ...]:

@@ -52,6 +52,8 @@ class Front:
         now: Simulated seconds since the epoch, for the `Date` of answers.
         routes: The rehearsal's own addresses: first path segment below `/_flyback/` → what
             answers `(method, rest of the path, JSON body)` with something JSON can hold.
+        reach: Raises DroppedError for a request that has no way to arrive; it is then not even in
+            the journal.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class Front:
         identities: Identities,
         now: Callable[[], float],
         routes: Mapping[str, Route] | None = None,
+        reach: Callable[[Call], None] | None = None,
     ) -> None:
         self._identities = identities
         self._now = now
         self._routes = dict(routes or {})
+        self._reach = reach
         self._numbers = itertools.count(1)
         self._handle: Handler = _nobody
         for middleware in reversed(middlewares):
@@ -85,7 +89,7 @@ class Front:
         """Answer a request given as a WSGI environment.
 
         Raises:
-            DroppedError: a fault wants the connection closed without an answer.
+            DroppedError: the connection is to be closed without an answer.
         """
         body = _body(environ)
         path = str(environ.get("PATH_INFO", "/"))
@@ -111,6 +115,8 @@ class Front:
             body=body,
         )
         try:
+            if self._reach is not None:
+                self._reach(call)
             return self._handle(call)
         except AwsError as error:
             return serialise_error(call, error)

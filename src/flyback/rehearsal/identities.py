@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
 from flyback.rehearsal.moto_state import ACCOUNT, LOCK, backend
 
-__all__ = ["ROOT", "Identities", "Signer"]
+__all__ = ["ROOT", "Identities", "Signer", "deployer"]
 
 _INSTANCE = re.compile(r"^i-[0-9a-f]{8,17}$")
 _GONE = ("shutting-down", "terminated")
@@ -28,6 +29,7 @@ class Signer:
         token: Session token; empty for long-lived keys.
         expired: Its session is over.
         active: It is not switched off.
+        session: Moto's AssumedRole, where it is a role session.
     """
 
     principal: str
@@ -36,6 +38,7 @@ class Signer:
     token: str = ""
     expired: bool = False
     active: bool = True
+    session: Any = None
 
 
 # Keys of the emulated account's root user: no secret, they open nothing but a rehearsal.
@@ -44,6 +47,25 @@ ROOT = Signer(
     access_key="AKIAREHEARSALONLY123",
     secret=hashlib.sha256(b"opens nothing but a rehearsal").hexdigest()[:40],
 )
+
+
+_DEPLOYER = "deployer"
+
+
+def deployer(iam: Any, policy: Mapping[str, Any]) -> Signer:
+    """Make a user with one policy, and their keys.
+
+    Args:
+        iam: A boto3 client of the root user.
+        policy: The policy's document.
+    """
+    user = iam.create_user(UserName=_DEPLOYER)["User"]
+    made = iam.create_policy(PolicyName=_DEPLOYER, PolicyDocument=json.dumps(policy))["Policy"]
+    iam.attach_user_policy(UserName=_DEPLOYER, PolicyArn=made["Arn"])
+    key = iam.create_access_key(UserName=_DEPLOYER)["AccessKey"]
+    return Signer(
+        principal=user["Arn"], access_key=key["AccessKeyId"], secret=key["SecretAccessKey"]
+    )
 
 
 class Identities:
@@ -94,6 +116,7 @@ class Identities:
             secret=str(role.secret_access_key),
             token=str(role.session_token),
             expired=self._over(role),
+            session=role,
         )
 
     def _over(self, role: Any) -> bool:

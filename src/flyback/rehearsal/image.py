@@ -24,12 +24,13 @@ from importlib import metadata
 from pathlib import Path
 
 from flyback.errors import MissingExtraError
+from flyback.rehearsal import bytecode
 from flyback.rehearsal.isolation import available
 
 __all__ = ["DISTRIBUTIONS", "Image", "prepare"]
 
 DISTRIBUTIONS = ("numpy", "scipy", "soundfile")
-_LAYOUT = 1  # counts up when images are laid out differently: old ones are then not taken
+_LAYOUT = 2  # counts up when images are laid out differently: old ones are then not taken
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NOT_NEEDED = frozenset(
     ("site-packages", "dist-packages", "test", "idlelib", "tkinter", "turtledemo", "ensurepip")
@@ -130,6 +131,7 @@ def _digest(versions: Mapping[str, str]) -> str:
         "python": [str(_base_python()), sys.version, binary.st_size, binary.st_mtime_ns],
         "machine": platform.machine(),
         "distributions": versions,
+        "compiled": [metadata.version(name) for name in ("botocore", "flyback")],
     }
     return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -156,6 +158,7 @@ def _build(image: Path, distributions: Iterable[metadata.Distribution]) -> tuple
             # Scripts lie outside, with the environment's interpreter written into them.
             if ".." not in file.parts and source.is_file():
                 _place(source, site / file, link=link)
+    bytecode.install(image, site)
     return needs
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyback.rehearsal.call import AwsError, Call, Response
+from flyback.rehearsal.iam.denials import decoded
 from flyback.rehearsal.moto_state import LOCK, backend
 
 __all__ = ["IamGap", "StsGap"]
@@ -17,7 +18,7 @@ class StsGap:
     """The principal as the authorizer knows it; roles that exist."""
 
     service = "sts"
-    operations = frozenset({"GetCallerIdentity", "AssumeRole"})
+    operations = frozenset({"GetCallerIdentity", "AssumeRole", "DecodeAuthorizationMessage"})
 
     def answer(
         self, call: Call, forward: Callable[[Call], Response]
@@ -25,6 +26,8 @@ class StsGap:
         if call.operation == "AssumeRole":
             _check_role(call)
             return forward(call)
+        if call.operation == "DecodeAuthorizationMessage":
+            return {"DecodedMessage": decoded(str(call.params.get("EncodedMessage", "")))}
         if call.principal.endswith(":root"):
             return {"UserId": call.account, "Account": call.account, "Arn": call.principal}
         return forward(call)

@@ -11,6 +11,7 @@ from types import FrameType
 
 from flyback.rehearsal.cloud import RehearsalCloud, Served
 from flyback.spec.codec import write_json
+from flyback.spec.settings import DEFAULT_REGION
 
 __all__ = ["serve"]
 
@@ -22,7 +23,7 @@ def serve(
     address: Path,
     *,
     port: int = 0,
-    region: str = "us-east-1",
+    region: str = DEFAULT_REGION,
     speed: float = 1.0,
     announce: Callable[[str], object] = print,
 ) -> None:

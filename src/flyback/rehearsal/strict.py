@@ -14,7 +14,6 @@ from typing import Any
 
 from flyback.errors import ServiceError
 from flyback.rehearsal.cloud import RehearsalCloud
-from flyback.rehearsal.identities import ROOT
 from flyback.rehearsal.market.reclaims import NOTICE_S
 from flyback.rehearsal.middleware.faults import Fault
 from flyback.spec.clock import Clock
@@ -62,6 +61,9 @@ class StrictClock:
 
     def wait(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
         return self._clock.wait(process, seconds)
+
+    def signalled(self, process: subprocess.Popen[bytes]) -> None:
+        self._clock.signalled(process)
 
 
 class MeddlingHost:
@@ -139,7 +141,7 @@ def _expire(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> None:
         service="*",
         operation="*",
         via="",
-        principal=ROOT.principal,
+        principal=cloud.client.principal,
         code="ExpiredToken",
         message="The security token included in the request is expired",
         status=400,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from flyback.aws.session import model_loader
 from flyback.rehearsal.call import Response
 from flyback.rehearsal.front import VIA
 from flyback.rehearsal.identities import ROOT
@@ -99,11 +100,20 @@ class Clients:
             config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
         )
 
-        def send(request: Any, **_: Any) -> Any:
-            return _response(request, self._answer(request, caller))
-
-        client.meta.events.register("before-send", send)
+        self.carry(client.meta.events, caller)
         return client
+
+    def carry(self, events: Any, caller: Caller | None = None) -> None:
+        """Answer what botocore clients with this event system send, instead of a socket.
+
+        Handlers of `before-send` that were registered earlier see each request first.
+        """
+        whose = caller or Caller()
+
+        def send(request: Any, **_: Any) -> Any:
+            return _response(request, self._answer(request, whose))
+
+        events.register("before-send", send)
 
     def _answer(self, request: Any, caller: Caller) -> Response:
         from botocore.exceptions import ConnectionClosedError
@@ -116,10 +126,13 @@ class Clients:
 
 @functools.cache
 def _session() -> Any:
-    """One for all clouds of this process: each new one reads the service models again."""
+    """One for all clouds of this process; it shares the service models with every client."""
     import boto3
+    from botocore.session import Session
 
-    return boto3.Session()
+    core = Session()
+    core.register_component("data_loader", model_loader())
+    return boto3.Session(botocore_session=core)
 
 
 class _Raw(io.BytesIO):

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-__all__ = ["FindingLine", "StatusLine", "findings_view", "status_view"]
+__all__ = [
+    "FindingLine",
+    "StatusLine",
+    "UseLine",
+    "findings_view",
+    "footprint_view",
+    "status_view",
+]
 
 _HOUR_S = 3600.0
 _STYLES = {"pass": "green", "fail": "red", "could not check": "yellow"}
@@ -56,6 +63,43 @@ class StatusLine(Protocol):
     def objects(self) -> int: ...
     @property
     def stored_bytes(self) -> int: ...
+
+
+class UseLine(Protocol):
+    """What is shown of one principal's permissions."""
+
+    @property
+    def principal(self) -> str: ...
+    @property
+    def needed(self) -> Sequence[object]: ...
+    @property
+    def used(self) -> Sequence[str]: ...
+    @property
+    def implicit(self) -> Sequence[str]: ...
+    @property
+    def unused(self) -> Sequence[str]: ...
+    @property
+    def findings(self) -> Sequence[str]: ...
+
+
+def footprint_view(principals: Sequence[UseLine]) -> RenderableType:
+    """A block for each principal: counts, then what is not used, then what is wrong."""
+    from rich.text import Text
+
+    table = _grid()
+    for item in principals:
+        table.add_row(Text(item.principal, style="bold"), "")
+        table.add_row("  asked for", f"{len(item.needed)} permissions")
+        if item.used or item.implicit or item.unused:
+            table.add_row("  granted and used", str(len(item.used)))
+        for title, texts, style in (
+            ("other programs'", item.implicit, ""),
+            ("not used here", item.unused, "yellow"),
+            ("finding", item.findings, "red"),
+        ):
+            for text in texts:
+                table.add_row(f"  {title}", Text(text, style=style))
+    return table
 
 
 def findings_view(findings: Sequence[FindingLine]) -> RenderableType:

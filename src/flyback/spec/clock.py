@@ -24,7 +24,7 @@ __all__ = ["Clock", "RemoteClock", "SystemClock", "clock_from_environment"]
 
 
 class Clock(Protocol):
-    """Now, and two ways to wait. All times in seconds."""
+    """Now, two ways to wait, and word of a signal. All times in seconds."""
 
     def now(self) -> float:
         """Seconds since the epoch, UTC."""
@@ -36,6 +36,10 @@ class Clock(Protocol):
 
     def wait(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
         """Wait up to `seconds` for a child that computes; true once it has ended."""
+        ...
+
+    def signalled(self, process: subprocess.Popen[bytes]) -> None:
+        """A child was sent a signal; a simulated one that waits takes note of it now."""
         ...
 
 
@@ -55,6 +59,9 @@ class SystemClock:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    def signalled(self, process: subprocess.Popen[bytes]) -> None:
+        """Nothing: the system has told it."""
 
 
 class RemoteClock:
@@ -85,6 +92,9 @@ class RemoteClock:
             threading.Thread(target=self._resume_after, args=(process,), daemon=True).start()
         self._post("wait", seconds=max(seconds, 0.0), working=True, pid=process.pid)
         return process.poll() is not None
+
+    def signalled(self, process: subprocess.Popen[bytes]) -> None:
+        self._post("signalled", pid=process.pid)
 
     def join(self) -> None:
         """Take part: from now on time stands still unless this participant waits."""

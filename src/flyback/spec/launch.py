@@ -102,6 +102,7 @@ class Launch:
         deadline: Seconds since the epoch; nothing bills past it.
         attempts: In order; the last one is current.
         rehearsed: Whether the account is an emulated one.
+        public_address: Whether its machines have a public IPv4 address.
         place: Where its schedules are; None on the local engine.
     """
 
@@ -119,4 +120,5 @@ class Launch:
     deadline: float
     attempts: tuple[Attempt, ...] = ()
     rehearsed: bool = False
+    public_address: bool = True
     place: Place | None = None

@@ -9,7 +9,7 @@ from typing import Any, Literal
 __all__ = ["SCHEMA", "Result", "Status"]
 
 SCHEMA = 1
-Status = Literal["ok", "invalid", "skipped", "error"]
+Status = Literal["ok", "invalid", "suspect", "skipped", "error"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,8 @@ class Result:
 
     Args:
         status: `ok`; `invalid` where the correctness gate failed (then there are no timings);
-            `skipped`; `error`.
+            `suspect` where it was quicker than the machine can be; `skipped`; `error`.
+        id: Of this row alone.
         workload: `name` and `version`.
         params: The cell's parameters, resolved.
         backend: Library that computed, `name` and `version`.
@@ -30,6 +31,11 @@ class Result:
         accuracy: `metric value threshold reference passed`.
         values: What a user's own command reported.
         env: Machine, interpreter and package versions.
+        fingerprint: `sha256` of what two comparable results have in common, and its `fields`.
+        cold_first_s: Seconds from the start of the process's work to its first result.
+        device_ns: As `latency_ns`, by the device's own clock.
+        roofline: `bound_ns limiter efficiency ceilings source`; efficiency is the bound over p50.
+        health: `verdict` (clean, contended, throttled, unknown) and what it rests on.
         cost: Null so far; the receipt holds the cost of the whole run.
     """
 
@@ -54,3 +60,9 @@ class Result:
     cost: Mapping[str, Any] | None = None
     env: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] | None = None
+    id: str = ""
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    cold_first_s: float | None = None
+    device_ns: Mapping[str, Any] | None = None
+    roofline: Mapping[str, Any] | None = None
+    health: Mapping[str, Any] = field(default_factory=dict)

@@ -21,9 +21,12 @@ from flyback.spec.job import Engine
 from flyback.spec.locate import Place, shown
 from flyback.spec.problems import Problem, closest, listed, tell
 
-__all__ = ["SETTINGS_FILE", "Cloud", "Settings", "load_settings"]
+__all__ = ["DEFAULT_REGION", "SETTINGS_FILE", "Cloud", "Settings", "load_settings"]
 
 SETTINGS_FILE = "flyback.toml"
+
+DEFAULT_REGION = "us-east-1"
+"""Where nobody names a region: neither a flag nor a settings file nor the AWS configuration."""
 
 Cloud = Literal["aws", "rehearsal"]
 

@@ -49,6 +49,9 @@ convention; its bounds exist from 8 on.
 """
 
 
+_SPIKE = 3  # deviations
+
+
 def rank(n: int, per_mille: int) -> int:
     """Nearest rank of a percentile among `n` sorted samples, counting from 1."""
     return max(1, -(-n * per_mille // 1000))
@@ -99,7 +102,7 @@ def rank_bounds(n: int, per_mille: int, confidence: float = CONFIDENCE) -> tuple
     return low, high + 1
 
 
-def summarize(samples: Iterable[int]) -> dict[str, int | list[int] | None]:
+def summarize(samples: Iterable[int]) -> dict[str, int | float | list[int] | None]:
     """The record's `latency_ns`, from every sample.
 
     Args:
@@ -108,13 +111,15 @@ def summarize(samples: Iterable[int]) -> dict[str, int | list[int] | None]:
     Returns:
         `n`, `min`, `max`, `mean` (rounded to the nanosecond) and for each of `PER_MILLE` its value
         and `<name>_ci`, [low, high] at `CONFIDENCE`; None where there are fewer than `MIN_SAMPLES`.
+        `mad` is the median absolute deviation, `spike_rate` the share of samples more than three
+        of those above the median: outliers are counted, not removed.
 
     Raises:
         TypeError: a sample is not a whole number.
     """
     ordered = sorted(map(operator.index, samples))
     n = len(ordered)
-    figures: dict[str, int | list[int] | None] = {
+    figures: dict[str, int | float | list[int] | None] = {
         "n": n,
         "min": ordered[0] if n else None,
         "max": ordered[-1] if n else None,
@@ -124,7 +129,17 @@ def summarize(samples: Iterable[int]) -> dict[str, int | list[int] | None]:
         bounds = rank_bounds(n, per_mille) if n >= MIN_SAMPLES[name] else None
         figures[name] = percentile(ordered, per_mille) if bounds else None
         figures[f"{name}_ci"] = [ordered[i - 1] for i in bounds] if bounds else None
-    return figures
+    return figures | _spread(ordered)
+
+
+def _spread(ordered: Sequence[int]) -> dict[str, int | float | None]:
+    """Median absolute deviation, and the share of samples over 3 of them above the median."""
+    if not ordered:
+        return {"mad": None, "spike_rate": None}
+    middle = percentile(ordered, PER_MILLE["p50"])
+    mad = percentile(sorted(abs(value - middle) for value in ordered), PER_MILLE["p50"])
+    spikes = sum(1 for value in ordered if value > middle + _SPIKE * mad)
+    return {"mad": mad, "spike_rate": round(spikes / len(ordered), 6)}
 
 
 def _binomial(n: int, k: int, p: float) -> float:

@@ -9,7 +9,7 @@ __all__ = ["lag1_rank_correlation"]
 _FEWEST = 3  # two pairs: with one, there is nothing to correlate
 
 
-def lag1_rank_correlation(samples: Sequence[int]) -> float | None:
+def lag1_rank_correlation(samples: Sequence[float]) -> float | None:
     """Spearman's correlation between each sample and the next.
 
     0 for independent samples, towards 1 where slow ones come in clusters: then bounds computed as
@@ -29,7 +29,7 @@ def lag1_rank_correlation(samples: Sequence[int]) -> float | None:
     return float(max(-1.0, min(1.0, across / spread**0.5)))
 
 
-def _ranks(samples: Sequence[int]) -> list[float]:
+def _ranks(samples: Sequence[float]) -> list[float]:
     """Ranks from 1; equal samples share the mean of theirs."""
     order = sorted(range(len(samples)), key=samples.__getitem__)
     ranks = [0.0] * len(order)

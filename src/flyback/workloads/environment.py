@@ -9,10 +9,14 @@ import platform
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cpu_model", "describe_environment", "source_sha256"]
+__all__ = ["THREADS", "cpu_model", "describe_environment", "source_sha256"]
 
-_PACKAGES = ("flyback", "numpy", "scipy", "soundfile")
-_THREADS = (
+_PACKAGES = (
+    *("flyback", "numpy", "scipy", "soundfile"),
+    *("mkl_fft", "numba", "opencv-python-headless", "pyFFTW", "torch"),
+)
+_ALWAYS = 4  # of them, null where they are missing
+THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -33,8 +37,8 @@ def describe_environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "affinity": _affinity(),
         "load1": round(os.getloadavg()[0], 2),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "threads": {name: os.environ.get(name) for name in _THREADS},
+        "packages": _packages(),
+        "threads": {name: os.environ.get(name) for name in THREADS},
         "git_sha": _git_sha(_PACKAGE.parents[1]),
     }
 
@@ -68,6 +72,16 @@ def source_sha256(module: str) -> str:
 def _affinity() -> list[int] | None:
     """Processors that this process may run on."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def _packages() -> dict[str, str | None]:
+    """Versions; those that most machines lack are named only where they are installed."""
+    found = {name: _version(name) for name in _PACKAGES}
+    return {
+        name: version
+        for number, (name, version) in enumerate(found.items())
+        if number < _ALWAYS or version is not None
+    }
 
 
 def _version(package: str) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 from flyback.errors import MissingExtraError, UserError
 from flyback.workloads.declaration import Declaration, Locate
 from flyback.workloads.parameters import Parameters, resolve, suggestion
+from flyback.workloads.plugin import Adapted, Plugin, declare
 from flyback.workloads.workload import Workload
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "check_files",
     "check_parameters",
     "create",
+    "declared",
     "find",
     "names",
     "parameter_names",
@@ -31,7 +33,15 @@ __all__ = [
 ]
 
 GROUP = "flyback.workloads"
-_OWN = {"spectral": "flyback.workloads.spectral.declaration:DECLARATION"}
+_OWN = {
+    "bandwidth": "flyback.workloads.bandwidth:Bandwidth",
+    "boot": "flyback.workloads.boot:Boot",
+    "disk": "flyback.workloads.disk:Disk",
+    "image": "flyback.workloads.image:Image",
+    "matmul": "flyback.workloads.matmul:Matmul",
+    "spectral": "flyback.workloads.spectral.declaration:DECLARATION",
+    "transformer": "flyback.workloads.transformer:Transformer",
+}
 
 
 def names() -> tuple[str, ...]:
@@ -46,7 +56,7 @@ def find(name: str) -> Declaration:
         UserError: there is none of that name.
     """
     if name in _OWN:
-        declaration = _load(_OWN[name])
+        declaration = declared(_OWN[name])
     else:
         entries = [entry for entry in _installed() if entry.name == name]
         if not entries:
@@ -55,9 +65,20 @@ def find(name: str) -> Declaration:
                 where="workload",
                 remedy=suggestion(name, names()),
             )
-        declaration = entries[0].load()
-    assert isinstance(declaration, Declaration), f"{name}: not a Declaration"  # noqa: S101  # a plugin author's error, never a user's
+        declaration = _as_declaration(entries[0].load(), entries[0].value)
     return declaration
+
+
+def declared(reference: str) -> Declaration:
+    """The declaration that `module:name` names: a `Declaration`, or the class of a `Plugin`."""
+    return _as_declaration(_load(reference), reference)
+
+
+def _as_declaration(found: Any, reference: str) -> Declaration:
+    if isinstance(found, type) and issubclass(found, Plugin):
+        return declare(found, reference)
+    assert isinstance(found, Declaration), f"{reference}: not a Declaration"  # noqa: S101  # a plugin author's error, never a user's
+    return found
 
 
 def presets(name: str) -> Mapping[str, Mapping[str, Any]]:
@@ -135,6 +156,8 @@ def create(declaration: Declaration) -> Workload[Any]:
             where="workload",
             remedy=f"pip install 'flyback[{declaration.needs}]'",
         ) from error
+    if isinstance(implementation, type) and issubclass(implementation, Plugin):
+        return Adapted(implementation)
     workload = implementation()
     assert isinstance(workload, Workload), f"{declaration.name}: not a Workload"  # noqa: S101  # as in find
     return workload

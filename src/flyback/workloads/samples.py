@@ -41,7 +41,7 @@ def save(
     np.savez_compressed(
         buffer,
         allow_pickle=False,
-        **{ARRAY: latencies, "block_start": np.array(timing.starts, np.int64)},
+        **{ARRAY: latencies, "block_start": np.array(timing.starts, np.int64), **_beside(timing)},
     )
     data = buffer.getvalue()
     sha256 = hashlib.sha256(data).hexdigest()
@@ -49,3 +49,8 @@ def save(
     file = f"{workload}-{what[:12]}-{sha256[:12]}.npz"
     write_atomic(folder / file, data)
     return {"n": len(latencies), "sha256": sha256, "file": file, "array": ARRAY, "unit": "ns"}
+
+
+def _beside(timing: Timing) -> dict[str, Any]:
+    found = {"device_ns": timing.device_ns, "control_ns": timing.control_ns}
+    return {name: np.frombuffer(values, np.int64) for name, values in found.items() if values}

@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from flyback.workloads.stopping import Stop
+from flyback.workloads.timing import DeviceClock
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,12 +33,18 @@ class Work:
         bytes: Bytes that must move at least: inputs read once, outputs written once.
         items: How many items, and what they are called.
         item_unit: `frame`, `image`, …
+        bytes_h2d: Bytes that go from the host to the device.
+        bytes_d2h: Bytes that come back.
+        launches: Kernels that are started one after another.
     """
 
     flops: int
     bytes: int
     items: int
     item_unit: str
+    bytes_h2d: int = 0
+    bytes_d2h: int = 0
+    launches: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +79,9 @@ class Prepared:
         reference: Element type of the reference.
         stream: Rate of the signal, for workloads that have one.
         method: What else a reader must know to repeat the measurement.
+        device: `kind` and `name` of what computes; None is this machine's processor.
+        period_ns: Time between two arrivals of an open loop; None calls again as soon as it can.
+        most_samples: Where sampling ends at the latest; None: four times `samples`.
     """
 
     backend: Mapping[str, str]
@@ -82,6 +92,9 @@ class Prepared:
     reference: str = "float64"
     stream: Stream | None = None
     method: Mapping[str, Any] = field(default_factory=dict)
+    device: Mapping[str, Any] | None = None
+    period_ns: int | None = None
+    most_samples: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +130,14 @@ class Journey:
 
 
 class Workload(ABC, Generic[P]):
-    """One benchmark. Created without arguments, then `setup`, `gate`, and many times `run`."""
+    """One benchmark. Created without arguments, then `setup`, `gate`, and many times `run`.
+
+    Attributes:
+        repeatable: Whether `run` yields one result that does not depend on the calls before, so
+            that several calls may share one sample where a call is too short for the clock.
+    """
+
+    repeatable: ClassVar[bool] = False
 
     @abstractmethod
     def setup(self, parameters: P) -> Prepared:
@@ -160,3 +180,23 @@ class Workload(ABC, Generic[P]):
         """Comparisons that must pass before anything is timed; by default, one call's results."""
         for result in self.run():
             yield Comparison(label="run", kind="result", actual=result, expected=self.reference())
+
+    def actual(self, result: Any) -> Array:
+        """A timed result as an array on the host; by default it is one."""
+        array: Array = result
+        return array
+
+    def fresh(self) -> Iterator[Comparison]:
+        """Comparisons on inputs that no call has seen, once the timing is over; none by default."""
+        return iter(())
+
+    def metrics(self) -> Mapping[str, Any]:
+        """Figures of the workload's own, for the record's `values`."""
+        return {}
+
+    def device_clock(self) -> DeviceClock | None:
+        """Clock of the device that computes; None where that is the host."""
+        return None
+
+    def teardown(self) -> None:
+        """Give back what `setup` took outside the process's memory: files, say."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from flyback.rehearsal.call import AwsError
+
 BASE = """
 Parameters:
   Days: {Type: Number, Default: 7}
@@ -289,3 +293,84 @@ def test_core_like_updates_reach_the_launch_template(cloud: Any) -> None:
         LaunchTemplateId=cloud.physical("L"), Versions=["2"]
     )["LaunchTemplateVersions"]
     assert version["LaunchTemplateData"]["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == 60
+
+
+KEPT = """
+Resources:
+  Data:
+    Type: AWS::S3::Bucket
+    DeletionPolicy: Delete
+    Properties: {BucketName: kept-data}
+"""
+WHICH = {
+    "ResourceType": "AWS::S3::Bucket",
+    "LogicalResourceId": "Data",
+    "ResourceIdentifier": {"BucketName": "kept-data"},
+}
+
+
+def imported(cloud: Any, body: str, *which: dict[str, Any]) -> dict[str, Any]:
+    """A change set that imports into a new stack, as it is described."""
+    made = cloud.call(
+        "CreateChangeSet",
+        StackName="demo",
+        ChangeSetName="take",
+        ChangeSetType="IMPORT",
+        TemplateBody=body,
+        ResourcesToImport=list(which),
+    )
+    found: dict[str, Any] = cloud.call("DescribeChangeSet", ChangeSetName=made["Id"])
+    return found
+
+
+def status(cloud: Any) -> str:
+    """Of the stack."""
+    return str(cloud.call("DescribeStacks", StackName="demo")["Stacks"][0]["StackStatus"])
+
+
+def test_an_import_takes_in_what_exists_and_an_update_goes_on_from_there(cloud: Any) -> None:
+    """The bucket stays what it is; the new stack knows it, and changes it when it is updated."""
+    cloud.client("s3").create_bucket(Bucket="kept-data")
+    found = imported(cloud, KEPT, WHICH)
+    (change,) = found["Changes"]
+    assert change["ResourceChange"]["Action"] == "Import"
+    cloud.call("ExecuteChangeSet", ChangeSetName=found["ChangeSetId"])
+    assert status(cloud) == "IMPORT_COMPLETE"
+    versioned = KEPT.replace("kept-data}", "kept-data, VersioningConfiguration: {Status: Enabled}}")
+    cloud.call("UpdateStack", StackName="demo", TemplateBody=versioned)
+    assert cloud.client("s3").get_bucket_versioning(Bucket="kept-data")["Status"] == "Enabled"
+
+
+def test_an_import_of_what_is_not_there_leaves_the_stack_without_it(cloud: Any) -> None:
+    """Rolled back: the resource is not the stack's, and the reason is in the events."""
+    found = imported(cloud, KEPT, WHICH)
+    cloud.call("ExecuteChangeSet", ChangeSetName=found["ChangeSetId"])
+    assert status(cloud) == "IMPORT_ROLLBACK_COMPLETE"
+    assert not cloud.call("ListStackResources", StackName="demo")["StackResourceSummaries"]
+
+
+@pytest.mark.parametrize(
+    ("body", "which", "sentence"),
+    [
+        (KEPT.replace("    DeletionPolicy: Delete\n", ""), WHICH, "must have DeletionPolicy"),
+        (KEPT + "Outputs:\n  Name: {Value: x}\n", WHICH, r"modify or add \[Outputs\]"),
+        (KEPT + "  Other: {Type: AWS::SNS::Topic}\n", WHICH, "missing from ResourceToImport"),
+        (KEPT, {**WHICH, "LogicalResourceId": "Else"}, "not in the template"),
+    ],
+)
+def test_imports_that_cloudformation_refuses(
+    cloud: Any, body: str, which: dict[str, Any], sentence: str
+) -> None:
+    """The user guide's conditions; no stack is left in review."""
+    cloud.client("s3").create_bucket(Bucket="kept-data")
+    with pytest.raises(AwsError, match=sentence):
+        imported(cloud, body, which)
+    assert not cloud.call("ListStacks")["StackSummaries"]
+
+
+def test_what_another_stack_holds_is_not_imported(cloud: Any) -> None:
+    """A resource belongs to one stack."""
+    cloud.create(KEPT, "owner")
+    found = imported(cloud, KEPT, WHICH)
+    cloud.call("ExecuteChangeSet", ChangeSetName=found["ChangeSetId"])
+    assert status(cloud) == "IMPORT_ROLLBACK_COMPLETE"

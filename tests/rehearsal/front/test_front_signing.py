@@ -115,7 +115,7 @@ def test_role_sessions_end_in_simulated_time(
 ) -> None:
     """A session needs its token, bears the role's name, and is over after its duration."""
     arn = f"arn:aws:iam::123456789012:role/{profile}"
-    sts = cloud.clients("sts", "us-east-1")
+    sts = cloud.clients("sts", "us-east-1", "ec2")
     keys = sts.assume_role(RoleArn=arn, RoleSessionName="me", DurationSeconds=900)["Credentials"]
     mine = {"key": keys["AccessKeyId"], "secret": keys["SecretAccessKey"]}
     session = {**mine, "token": keys["SessionToken"]}
@@ -151,7 +151,7 @@ def test_an_instances_session_lasts_while_the_instance_does(
         MinCount=1,
         MaxCount=1,
     )["Instances"][0]["InstanceId"]
-    keys = cloud.clients("sts", "us-east-1").assume_role(
+    keys = cloud.clients("sts", "us-east-1", "ec2").assume_role(
         RoleArn="arn:aws:iam::123456789012:role/machine", RoleSessionName=machine
     )["Credentials"]
     mine = {

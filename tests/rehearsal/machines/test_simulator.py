@@ -14,6 +14,7 @@ import pytest
 
 from flyback.rehearsal.image import prepare
 from flyback.rehearsal.simulator import InstanceSimulator, Options
+from flyback.rehearsal.simulator.machine import Machine
 
 if TYPE_CHECKING:
     from conftest import Machines
@@ -250,6 +251,25 @@ def test_a_halt_frees_the_time_that_a_machine_held(machines: Machines) -> None:
     assert f"{waits} waits" in clock.explain()
     machines.simulator.halt(waits)
     assert clock.explain() == "client runs"
+
+
+def test_a_halt_waits_for_the_last_words(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody writes into a machine's folder after its end: it may be removed at once."""
+    pause, idle = threading.Event(), Machine._idle
+    monkeypatch.setattr(
+        Machine, "_idle", lambda *given: (pause.wait(0.3), idle(*given))
+    )  # a busy computer
+    instance = machines.launch("#!/bin/bash\nsleep 1000\n")
+    clock = machines.cloud.clock
+    client = threading.Thread(target=clock.participant("client").sleep, args=(3600,))
+    client.start()
+    while f"{instance} runs" not in clock.explain():
+        pause.wait(0.01)
+    machines.simulator.halt(instance)
+    assert instance not in {thread.name for thread in threading.enumerate()}
+    client.join(30)
 
 
 def test_a_reboot_loses_the_schedule_and_runs_per_boot_scripts(machines: Machines) -> None:

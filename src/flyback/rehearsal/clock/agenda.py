@@ -38,11 +38,13 @@ class Work:
     """A child that computes: its simulated time is its measured time multiplied by the factor.
 
     Args:
-        start: Simulated time at which it began.
-        since: Real time at which it began.
+        owner: Name of its parent.
+        start: Simulated time from which it is measured.
+        since: Real time from which it is measured.
         end: Simulated time at which it ended; None while it computes.
     """
 
+    owner: str
     start: float
     since: float
     end: float | None = None
@@ -55,6 +57,7 @@ class Wait:
     Args:
         due: Simulated time at which it ends.
         work: The child that computes meanwhile.
+        said_by: Whose child it is, where a child says by this wait how long it works.
         over: It has ended.
         at: Simulated time at which it ended.
         error: Why it failed.
@@ -63,6 +66,7 @@ class Wait:
 
     due: float
     work: Work | None = None
+    said_by: str | None = None
     over: bool = False
     at: float = 0.0
     error: ClockError | None = None
@@ -72,8 +76,9 @@ class Wait:
 class Agenda:
     """Actions and waits by due time.
 
-    At equal times first the actions as they were put in, then the waits by the order in which
-    their participants first joined: two threads that race into a wait come out in one order.
+    At equal times first the actions as they were put in, then the children that said how long they
+    work, then the waits, each by the order in which their participants first joined: two threads
+    that race into a wait come out in one order, and a parent sees what its child did by then.
     """
 
     def __init__(self) -> None:
@@ -86,7 +91,7 @@ class Agenda:
 
     def put_wait(self, wait: Wait, order: int) -> None:
         """Put in a wait, again whenever its due time has changed."""
-        self._put(wait, 1, order)
+        self._put(wait, 2 if wait.said_by is None else 1, order)
 
     def first(self) -> Handle | Wait | None:
         """What is due next; None where nothing is."""

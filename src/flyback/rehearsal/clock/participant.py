@@ -22,6 +22,8 @@ class _Clock(Protocol):
 
     def resume(self, name: str, pid: int) -> None: ...
 
+    def signalled(self, name: str) -> None: ...
+
 
 class Participant:
     """One thread's view of the clock; a `flyback.spec.clock.Clock`.
@@ -63,6 +65,10 @@ class Participant:
             threading.Thread(target=self._watch, args=(process, key), daemon=True).start()
         self._clock.wait(self.name, max(seconds, 0.0), pid=key)
         return process.poll() is not None
+
+    def signalled(self, process: subprocess.Popen[bytes]) -> None:
+        del process
+        self._clock.signalled(self.name)
 
     def _watch(self, process: subprocess.Popen[bytes], key: int) -> None:
         process.wait()

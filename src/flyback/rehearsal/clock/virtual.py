@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flyback.rehearsal.clock.agenda import Agenda, ClockError, Handle, Wait, Work
+from flyback.rehearsal.clock.agenda import Agenda, ClockError, Handle, Wait
+from flyback.rehearsal.clock.computing import Computing
 from flyback.rehearsal.clock.participant import Participant
 from flyback.spec.clock import Clock
 
@@ -36,8 +37,8 @@ class VirtualClock:
 
     Args:
         start: Simulated time at the beginning, in seconds since the epoch.
-        factor: Simulated seconds per measured second of computing; 0 where jobs say how long they
-            take (`worked`).
+        factor: Simulated seconds per measured second of computing; with 0 a job takes as long as
+            it says (`worked`), or no time, and all that happens follows from the seed.
         flow_speed: Simulated seconds per real second while nobody takes part (a served cloud
             between two commands); None lets time stand still then.
         real: Source of real time, in seconds.
@@ -57,14 +58,12 @@ class VirtualClock:
         if factor < 0 or (flow_speed is not None and flow_speed <= 0):
             raise ValueError("a clock does not run backwards")
         self._now = start
-        self._factor = factor
         self._flow_speed = flow_speed
         self._flow_from: tuple[float, float] | None = None
         self._real = real
         self._members: dict[str, _Member] = {}
         self._orders: dict[str, int] = {}
-        self._works: dict[tuple[str, int], Work] = {}
-        self._ahead: dict[str, float] = {}
+        self._computing = Computing(factor, real)
         self._agenda = Agenda()
         self._acting = False
         self._broken: ClockError | None = None
@@ -100,16 +99,20 @@ class VirtualClock:
             return self.call_at(self._now + seconds, action)
 
     def spawn(self, name: str, target: Callable[[Clock], None]) -> threading.Thread:
-        """Run `target` in a thread that takes part from before it starts until it has ended.
+        """Run `target` in a thread that takes part, from when everybody else waits till it ends.
 
         An exception in it breaks the clock, as one in an action does.
         """
         participant = self.participant(name)
-        participant.join()
+        with self._changing():
+            member = self._member(name, guest=False)
+            turn = member.pending = Wait(self._now)
+            self._agenda.put_wait(turn, member.order)
 
         def body() -> None:
             try:
-                target(participant)
+                if self._broken is None and turn.done.wait() and turn.error is None:
+                    target(participant)
             except Exception as error:  # noqa: BLE001  # whatever it is, nobody may wait for it
                 self._break(f"{name} failed: {error!r}", error)
             finally:
@@ -131,8 +134,8 @@ class VirtualClock:
             member = self._members.pop(name, None)
             if member is not None and member.pending is not None:
                 self._release(member, member.pending)
-            for key in [key for key in self._works if key[0] == name]:
-                del self._works[key]
+            self._go_on(*self._computing.said(name))
+            self._computing.forget(name)
 
     def wait(
         self, name: str, seconds: float, *, pid: int | None = None, supersede: bool = False
@@ -181,16 +184,13 @@ class VirtualClock:
     def resume(self, name: str, pid: int) -> None:
         """The child `pid` of `name` has ended just now."""
         with self._changing():
-            work = self._works.get((name, pid))
+            work = self._computing.end(name, pid, self._now)
             if work is None:
-                self._works[name, pid] = Work(self._now, self._real(), self._now)
                 return
-            if work.end is not None:
-                return
-            work.end = self._position(work)
+            self._go_on(*self._computing.said(name))
             member = self._members.get(name)
             if member is not None and member.pending is not None and member.pending.work is work:
-                member.pending.due = max(work.end, self._now)
+                member.pending.due = max(work.end or 0.0, self._now)
                 self._agenda.put_wait(member.pending, member.order)
 
     def worked(self, name: str, seconds: float) -> None:
@@ -199,24 +199,24 @@ class VirtualClock:
         With a factor of 0 a job takes exactly as long as it says, whatever the computer does.
         """
         with self._changing():
-            computing = [w for (owner, _), w in self._works.items() if owner == name and not w.end]
-            if computing:
-                computing[-1].start += seconds
-                until = self._position(computing[-1])
-            else:  # it spoke before its parent came to wait for it; so time stands still
-                self._ahead[name] = self._ahead.get(name, 0.0) + seconds
-                until = self._now + self._ahead[name]
-        reached = threading.Event()
-        handle = self.call_at(until, reached.set)
-        while not reached.wait(1) and self._broken is None:
-            if handle.over:
-                return
+            if self._broken is not None:
+                raise self._error()
+            wait = self._computing.say(name, seconds, self._now)
+            self._agenda.put_wait(wait, self._orders.setdefault(name, len(self._orders)))
+        wait.done.wait()
+        if wait.error is not None:
+            raise wait.error
+
+    def signalled(self, name: str) -> None:
+        """The children of `name` were sent a signal; what they said that they work is over."""
+        with self._changing():
+            self._go_on(*self._computing.said(name))
 
     def serve(self, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one message of the wire protocol that `RemoteClock` speaks.
 
         Args:
-            verb: `now`, `join`, `leave`, `wait`, `resume` or `worked`.
+            verb: `now`, `join`, `leave`, `wait`, `resume`, `worked` or `signalled`.
             body: `participant`, and for `wait` and `worked` also `seconds`; for `wait` also
                 `working` and maybe `pid`.
 
@@ -235,6 +235,8 @@ class VirtualClock:
             self.resume(name, int(body["pid"]))
         elif verb == "worked":
             self.worked(name, float(body["seconds"]))
+        elif verb == "signalled":
+            self.signalled(name)
         elif verb != "now":
             raise ClockError(f"the clock knows no verb {verb!r}")
         return {"now": self.now()}
@@ -270,6 +272,9 @@ class VirtualClock:
                 if member.pending is not None:
                     member.pending.error = self._error()
                     self._release(member, member.pending)
+            for wait in self._computing.said():
+                wait.error = self._error()
+                self._go_on(wait)
 
     def _error(self) -> ClockError:
         """A new exception for each thread that raises it."""
@@ -295,14 +300,16 @@ class VirtualClock:
             raise ClockError(f"{name} waits for no number of seconds")
         if pid is None:
             return Wait(self._now + seconds)
-        work = self._works.setdefault((name, pid), Work(self._now, self._real()))
-        if work.end is not None:
-            # The child is over, so its own end counts, even where that lies beyond `seconds`.
-            return Wait(work.end, work)
-        work.start += self._ahead.pop(name, 0.0)
-        # Time went on without asking the child: what passed for everybody passed for it too.
-        work.start += max(self._now - self._position(work), 0.0)
-        return Wait(self._now + seconds, work)
+        work = self._computing.begin(name, pid, self._now)
+        # Where the child is over, its own end counts, even where that lies beyond `seconds`.
+        return Wait(self._now + seconds if work.end is None else work.end, work)
+
+    def _go_on(self, *waits: Wait) -> None:
+        """Let children compute again that have worked as long as they said."""
+        for wait in waits:
+            self._computing.worked(wait, self._now)
+            wait.over = True
+            wait.done.set()
 
     def _release(self, member: _Member, wait: Wait) -> None:
         member.pending = None
@@ -318,9 +325,6 @@ class VirtualClock:
             if member is not None and member.pending is wait:
                 self._release(member, wait)
 
-    def _position(self, work: Work) -> float:
-        return work.start + self._factor * (self._real() - work.since)
-
     def _reach(self) -> tuple[float, float]:
         """How far time may go just now, and how fast that moves (simulated s per real s)."""
         waits = [member.pending for member in self._members.values()]
@@ -328,7 +332,7 @@ class VirtualClock:
         if self._acting or not all(waits):
             reach = (-math.inf, 0.0)
         elif computing:
-            reach = (min(map(self._position, computing)), self._factor)
+            reach = self._computing.reach(computing)
         elif waits:
             reach = (math.inf, 0.0)
         elif self._flow_speed is None or self._broken is not None:
@@ -378,7 +382,10 @@ class VirtualClock:
             if isinstance(first, Handle):
                 first.over = self._acting = True
                 return first
-            self._release(self._owner(first), first)
+            if first.said_by is None:
+                self._release(self._owner(first), first)
+            else:
+                self._go_on(first)
         return None
 
     @staticmethod

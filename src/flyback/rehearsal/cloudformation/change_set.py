@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flyback.rehearsal.call import AwsError, Call
 from flyback.rehearsal.cloudformation.changes import Change, Detail, Preview
 from flyback.rehearsal.cloudformation.engine import Engine
+from flyback.rehearsal.cloudformation.importing import (
+    Identifiers,
+    check_import,
+    identifiers_of,
+)
 from flyback.rehearsal.cloudformation.names import change_set_arn, moment
 from flyback.rehearsal.cloudformation.parameters import described
 from flyback.rehearsal.cloudformation.refusals import invalid
@@ -20,6 +25,7 @@ from flyback.rehearsal.cloudformation.request import (
 from flyback.rehearsal.cloudformation.requests_for_stacks import (
     UPDATABLE,
     begin_create,
+    begin_import,
     begin_update,
 )
 from flyback.rehearsal.cloudformation.resources.handler import pairs
@@ -51,6 +57,7 @@ class _ChangeSet:
     reason: str = ""
     execution: str = "UNAVAILABLE"
     changes: tuple[Change, ...] = ()
+    identifiers: Identifiers = field(default_factory=dict)
 
 
 class ChangeSets:
@@ -73,6 +80,11 @@ class ChangeSets:
         if stack is not None and self._find(stack, name) is not None:
             raise AwsError("AlreadyExistsException", f"ChangeSet {name} already exists")
         target = requested_target(self._engine, call, stack)
+        identifiers = identifiers_of(call.params.get("ResourcesToImport"))
+        if (kind == "IMPORT") != bool(identifiers):
+            raise invalid("ResourcesToImport goes with ChangeSetType IMPORT, and only with that")
+        if identifiers:
+            check_import(self._engine, stack or self._unmade(call), target, identifiers)
         if stack is None:
             stack = self._review(call)
         self._made += 1
@@ -85,6 +97,7 @@ class ChangeSets:
             created=self._engine.clock.now(),
             description=str(call.params.get("Description") or ""),
             on_failure=str(call.params.get("OnStackFailure") or "ROLLBACK"),
+            identifiers=identifiers,
         )
         self._sets[found.id] = found
 
@@ -148,6 +161,8 @@ class ChangeSets:
         if found.kind == "CREATE":
             on_failure = "DO_NOTHING" if stack.disable_rollback else found.on_failure
             begin_create(self._engine, stack, found.target, on_failure)
+        elif found.kind == "IMPORT":
+            begin_import(self._engine, stack, found.target, found.identifiers)
         else:
             begin_update(self._engine, stack, found.target)
         return {}
@@ -199,13 +214,24 @@ class ChangeSets:
                     f"changeSet [{call.params['ChangeSetName']}]."
                 )
             return stack
-        if kind != "UPDATE":
-            raise invalid(f"not emulated: ChangeSetType {kind}")
+        if kind == "IMPORT" and (stack is None or stack.status == "REVIEW_IN_PROGRESS"):
+            return stack  # into a new one
         if stack is None:
             raise invalid(f"Stack [{name}] does not exist")
         if stack.status not in UPDATABLE:
             raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
         return stack
+
+    def _unmade(self, call: Call) -> Stack:
+        """What a new stack would be, before it is sure that there will be one."""
+        now = self._engine.clock.now()
+        return Stack(
+            id="",
+            name=str(call.params["StackName"]),
+            account=call.account,
+            region=call.region,
+            created=now,
+        )
 
     def _review(self, call: Call) -> Stack:
         name, now = str(call.params["StackName"]), self._engine.clock.now()
@@ -219,7 +245,11 @@ class ChangeSets:
         except AwsError as error:
             found.status, found.reason = "FAILED", error.message
             return
-        found.changes = preview.changes
+        action = "Import" if found.kind == "IMPORT" else "Add"
+        found.changes = tuple(
+            replace(change, action=action) if change.action == "Add" else change
+            for change in preview.changes
+        )
         if preview.nothing():
             found.status, found.reason = "FAILED", _NO_CHANGES
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from flyback.rehearsal.call import AwsError
@@ -32,8 +33,9 @@ _IAM: Final = frozenset(
 )
 
 
+@lru_cache(maxsize=16)
 def checked(body: str, region: str) -> Template:
-    """A template that every check has passed.
+    """A template that every check has passed; parsing takes a tenth of a second, so once.
 
     Raises:
         AwsError: `ValidationError` in AWS's words; `NotEmulated` for what only AWS knows.

@@ -66,7 +66,6 @@ _REFUSED: Final[dict[str, frozenset[str]]] = {
             "IncludeNestedStacks",
             "NotificationARNs",
             "ResourceTypes",
-            "ResourcesToImport",
             "RoleARN",
             "RollbackConfiguration",
         }

@@ -11,6 +11,7 @@ from flyback.rehearsal.call import AwsError
 from flyback.rehearsal.cloudformation.deploy import Deployment
 from flyback.rehearsal.cloudformation.design import outputs
 from flyback.rehearsal.cloudformation.engine import Engine
+from flyback.rehearsal.cloudformation.importing import Identifiers, Import
 from flyback.rehearsal.cloudformation.refusals import invalid
 from flyback.rehearsal.cloudformation.removal import remove
 from flyback.rehearsal.cloudformation.rollback import Restoration
@@ -18,7 +19,7 @@ from flyback.rehearsal.cloudformation.stack import Output, Stack, Target
 from flyback.rehearsal.cloudformation.wave import Outcome, run
 from flyback.spec.clock import Clock
 
-__all__ = ["continue_rollback", "create", "delete", "update"]
+__all__ = ["continue_rollback", "create", "delete", "take_in", "update"]
 
 _KEPT = frozenset({"Retain", "RetainExceptOnCreate"})
 
@@ -61,6 +62,24 @@ def update(engine: Engine, stack: Stack, old: Target, clock: Clock) -> None:
     _roll_back_update(engine, stack, Restoration(engine, stack, deployment), old, clock)
     for name, state in stack.resources.items():
         state.needs = needed.get(name, state.needs)
+
+
+def take_in(
+    engine: Engine, stack: Stack, old: Target | None, identifiers: Identifiers, clock: Clock
+) -> None:
+    """Import what exists; where that fails, leave all of it out again."""
+    assert stack.target is not None  # noqa: S101  # the request set it
+    deployment = Import(engine, stack, stack.target, identifiers)
+    outcome = run(deployment.edges(), deployment, clock, halt=True)
+    reason = _failures("import", outcome)
+    if not reason:
+        _rest(engine, stack, "IMPORT_COMPLETE")
+        return
+    stack.to("IMPORT_ROLLBACK_IN_PROGRESS", clock.now(), reason)
+    for name in identifiers:
+        stack.resources.pop(name, None)
+    stack.target = old or stack.target
+    _rest(engine, stack, "IMPORT_ROLLBACK_COMPLETE")
 
 
 def continue_rollback(stack: Stack, clock: Clock) -> None:

@@ -7,10 +7,12 @@ from typing import Any, Final
 from flyback.rehearsal.call import AwsError, Call
 from flyback.rehearsal.cloudformation.changes import Preview
 from flyback.rehearsal.cloudformation.engine import Engine
+from flyback.rehearsal.cloudformation.importing import Identifiers
 from flyback.rehearsal.cloudformation.operations import (
     continue_rollback,
     create,
     delete,
+    take_in,
     update,
 )
 from flyback.rehearsal.cloudformation.refusals import NotEmulatedError, invalid
@@ -20,6 +22,7 @@ from flyback.rehearsal.cloudformation.stack import Stack, Target
 __all__ = [
     "UPDATABLE",
     "begin_create",
+    "begin_import",
     "begin_update",
     "continue_update_rollback",
     "create_stack",
@@ -31,6 +34,8 @@ __all__ = [
 UPDATABLE: Final = frozenset(
     {
         "CREATE_COMPLETE",
+        "IMPORT_COMPLETE",
+        "IMPORT_ROLLBACK_COMPLETE",
         "UPDATE_COMPLETE",
         "UPDATE_FAILED",
         "UPDATE_ROLLBACK_COMPLETE",
@@ -118,6 +123,13 @@ def begin_create(engine: Engine, stack: Stack, target: Target, on_failure: str) 
     stack.target = target
     stack.to("CREATE_IN_PROGRESS", engine.clock.now(), "User Initiated")
     engine.begin(stack, lambda clock: create(engine, stack, clock, on_failure))
+
+
+def begin_import(engine: Engine, stack: Stack, target: Target, identifiers: Identifiers) -> None:
+    """Enter IMPORT_IN_PROGRESS and start to work."""
+    old, stack.target = stack.target, target
+    stack.to("IMPORT_IN_PROGRESS", engine.clock.now(), "User Initiated")
+    engine.begin(stack, lambda clock: take_in(engine, stack, old, identifiers, clock))
 
 
 def begin_update(engine: Engine, stack: Stack, target: Target) -> None:

@@ -59,6 +59,7 @@ class ResourceDeclaration:
     depends_on: tuple[str, ...] = ()
     condition: str = ""
     deletion_policy: str = "Delete"
+    deletion_stated: bool = False
     update_replace_policy: str = "Delete"
     metadata: Any = None
 
@@ -162,6 +163,7 @@ def _resource(logical_id: str, value: Mapping[str, Any]) -> ResourceDeclaration:
         depends_on=tuple([depends] if isinstance(depends, str) else depends),
         condition=str(value.get("Condition", "")),
         deletion_policy=_policy(logical_id, value, "DeletionPolicy"),
+        deletion_stated="DeletionPolicy" in value,
         update_replace_policy=_policy(logical_id, value, "UpdateReplacePolicy"),
         metadata=value.get("Metadata"),
     )

@@ -1,7 +1,6 @@
-"""Who asks: the signature is checked, and its key must be a living one.
+"""Who asks, and whether they may: the signature, the key, then the policies.
 
-It does not evaluate policies yet: whoever is known may do everything. Nor does it judge clock
-skew: clients sign with real time, the cloud lives in simulated time.
+It does not judge clock skew: clients sign with real time, the cloud lives in simulated time.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ import hmac
 from collections.abc import Callable
 
 from flyback.rehearsal.call import AwsError, Call, Response
-from flyback.rehearsal.identities import Identities
+from flyback.rehearsal.iam import Judge
+from flyback.rehearsal.identities import Identities, Signer
 from flyback.rehearsal.naming import Scope, scope_of
 from flyback.rehearsal.signing import content_matches, signature_of
 
@@ -72,26 +72,36 @@ _QUERY = frozenset({"iam", "sts", "cloudformation", "sns", "autoscaling", "elbv2
 
 
 class Authorizer:
-    """Lets known principals through, with AWS's own words for the others.
+    """Lets through who is known and may, with AWS's own words for the others.
 
     Args:
         identities: Every access key of the account.
+        judge: Decides by the account's policies; None lets everybody who is known do everything.
     """
 
-    def __init__(self, identities: Identities) -> None:
+    def __init__(self, identities: Identities, judge: Judge | None = None) -> None:
         self._identities = identities
+        self._judge = judge
 
     def __call__(self, call: Call, forward: Callable[[Call], Response]) -> Response:
         scope = scope_of(call.environ)
         if call.service == "s3" and "AWSAccessKeyId=" in str(call.environ.get("QUERY_STRING", "")):
             raise AwsError("InvalidRequest", _VERSION_2)
         if scope is not None:
-            self._check(call, scope)
-        elif (call.service, call.operation) not in _UNSIGNED:
+            return self._judged(call, self._check(call, scope), forward)
+        if (call.service, call.operation) not in _UNSIGNED:
             raise _refusal(call, "unsigned")
         return forward(call)
 
-    def _check(self, call: Call, scope: Scope) -> None:
+    def _judged(self, call: Call, signer: Signer, forward: Callable[[Call], Response]) -> Response:
+        if self._judge is None or not call.operation:
+            return forward(call)
+        self._judge.check(call, signer)
+        response = forward(call)
+        self._judge.after(call, signer, response)
+        return response
+
+    def _check(self, call: Call, scope: Scope) -> Signer:
         signer = self._identities.find(scope.access_key)
         if signer is None or not signer.active or signer.token != scope.token:
             raise _refusal(call, "unknown")
@@ -105,6 +115,7 @@ class Authorizer:
             )
         if signer.expired:
             raise _refusal(call, "expired")
+        return signer
 
 
 def _refusal(call: Call, why: str) -> AwsError:

@@ -31,6 +31,7 @@ __all__ = ["Machine", "World"]
 
 _CONTROL = "/_flyback/control"
 _CLOCK = "/_flyback/clock"
+_LAST_WORDS_S = 10.0  # real seconds; the processes are dead by then, so it takes milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,7 @@ class Machine:
         self._timer: Handle | None = None
         self._server: LoopbackServer | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: threading.Thread | None = None
         self._folder.make()
         self.record = Record(self._folder, instance_id)
         self.imds = Imds(self._facts, world.clock.now, chance)
@@ -118,13 +120,15 @@ class Machine:
                 return
             self._life += 1
             handles = (self._starting, self._timer)
-            process, server = self._process, self._server
+            process, server, watcher = self._process, self._server, self._watcher
             self._starting = self._timer = self._process = self._server = None
         for handle in handles:
             if handle is not None:
                 handle.cancel()
         if process is not None:
             _kill(process)
+        if watcher is not None:  # its last words go into the folder, which may be removed next
+            watcher.join(_LAST_WORDS_S)
         if server is not None:
             server.close()
             self.record.event(self.now(), "off")
@@ -179,9 +183,10 @@ class Machine:
                 environment=self._environment(image, server.port),
                 log=self._folder.log,
             )
-            threading.Thread(
+            self._watcher = threading.Thread(
                 target=self._watch, args=(self._process, life), name=self._id, daemon=True
-            ).start()
+            )
+            self._watcher.start()
 
     def _commands(self, user_data: bytes | None) -> list[list[str]]:
         """Per-boot scripts, then user-data, in the order of cloud-init's final stage."""

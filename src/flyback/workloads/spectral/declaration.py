@@ -45,8 +45,13 @@ class SpectralParameters:
         "streaming: samples arrive chunk by chunk; batch: many frames in one call; digest: one "
         "pass over `frames` frames that can be interrupted, and the hash of all spectra",
     )
+    arrival: Literal["closed", "open"] = parameter(
+        "closed",
+        "closed: the next call when the last has ended; open: samples come at fs_hz, and latency "
+        "counts from their arrival",
+    )
     dtype: Literal["float32", "float64"] = parameter("float32", "element type throughout")
-    backend: Literal["auto", "scipy", "numpy"] = parameter(
+    backend: Literal["auto", "mkl", "pyfftw", "scipy", "numpy"] = parameter(
         "auto", "FFT library; auto: the fastest that is installed"
     )
     fs_hz: float | None = parameter(None, "sampling rate, Hz; null: the recording's, or 100000")
@@ -156,6 +161,17 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "smoke": {"nfft": 1024, "channels": 2, "frames": 600, "warmup": 100},
     # Up to a minute: the frame that published spectral engines are compared on, and a p99.9.
     "full": {"nfft": 4096, "channels": 2, "frames": 50_000, "warmup": 2000},
+    # The stream that published ionosphere monitors are measured by: 100 kHz, three quarters
+    # overlap, Blackman.
+    "sigtekx": {
+        "nfft": 4096,
+        "channels": 2,
+        "overlap": 0.75,
+        "window": "blackman",
+        "fs_hz": 100_000,
+        "frames": 5000,
+        "warmup": 500,
+    },
 }
 
 DECLARATION = Declaration(

@@ -135,6 +135,15 @@ class Handler(ABC):
     def create(self, site: Site, desired: Desired) -> Made:
         """Make it."""
 
+    def find(self, site: Site, desired: Desired) -> Made:
+        """What exists already, for an import; an error of its service where it does not.
+
+        Raises:
+            NotEmulatedError: the rehearsal does not import this type.
+        """
+        del site, desired
+        raise NotEmulatedError(f"the import of {self.type}")
+
     @abstractmethod
     def update(self, site: Site, made: Made, old: Desired, new: Desired) -> Made:
         """Change it in place; called only where no create-only property changed."""

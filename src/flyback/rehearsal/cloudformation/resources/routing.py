@@ -155,9 +155,9 @@ class VpcEndpoint(Handler):
 
     def create(self, site: Site, desired: Desired) -> Made:
         given = {name: desired.get(name) for name in _LISTS if desired.get(name)}
-        for name in ("PrivateDnsEnabled", "ServiceName"):
-            if desired.get(name) is not None:
-                given[name] = desired.get(name)
+        given["ServiceName"] = desired.get("ServiceName")
+        # the API's own default is true; CloudFormation's is false, and a gateway's is always
+        given["PrivateDnsEnabled"] = bool(desired.get("PrivateDnsEnabled"))
         if desired.get("PolicyDocument") is not None:
             given["PolicyDocument"] = as_document(desired.get("PolicyDocument"))
         found = site.client("ec2").create_vpc_endpoint(

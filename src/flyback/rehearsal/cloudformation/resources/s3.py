@@ -107,6 +107,11 @@ class Bucket(Handler):
         self._apply(s3, name, Desired(properties={}), desired)
         return made
 
+    def find(self, site: Site, desired: Desired) -> Made:
+        name = str(desired.get("BucketName"))
+        site.client("s3").head_bucket(Bucket=name)
+        return Made(physical_id=name, attributes=_attributes(site, name))
+
     def update(self, site: Site, made: Made, old: Desired, new: Desired) -> Made:
         self._apply(site.client("s3"), made.physical_id, old, new)
         return made
@@ -181,6 +186,11 @@ class BucketPolicy(Handler):
             raise AwsError("AlreadyExists", sentence, 409)
         s3.put_bucket_policy(Bucket=bucket, Policy=as_document(desired.get("PolicyDocument")))
         return site.claim(Made(physical_id=bucket))
+
+    def find(self, site: Site, desired: Desired) -> Made:
+        bucket = str(desired.get("Bucket"))
+        site.client("s3").get_bucket_policy(Bucket=bucket)
+        return Made(physical_id=bucket)
 
     def update(self, site: Site, made: Made, old: Desired, new: Desired) -> Made:  # noqa: ARG002  # the protocol's
         site.client("s3").put_bucket_policy(

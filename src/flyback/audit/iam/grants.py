@@ -1,0 +1,282 @@
+"""Every single thing that a policy grants or limits, and the policy without it."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from flyback.audit.iam.asked import Asked, Attached, answer, concerns
+from flyback.audit.iam.needs import rows
+
+__all__ = ["Grant", "Implicit", "Verdict", "grants", "implicit", "judge_grants", "too_wide"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """One action, resource, principal, condition or condition value of a statement.
+
+    Args:
+        policy: Whose.
+        statement: Its place there.
+        sid: The statement's id; may be empty.
+        path: Keys from the statement down to a list or mapping.
+        item: Index or key to take away there.
+        text: What it says.
+    """
+
+    policy: Attached
+    statement: int
+    sid: str
+    path: tuple[str, ...]
+    item: int | str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.policy.label}: {self.short}"
+
+    @property
+    def short(self) -> str:
+        """Without its policy's name."""
+        statement = self.sid or str(self.statement)
+        return f"{statement}: {'.'.join(self.path)}: {self.text}"
+
+    def without(self) -> Attached | None:
+        """The policy without it; None where nothing is left of it."""
+        document = normal(self.policy.document)
+        statement = document["Statement"][self.statement]
+        _remove(statement, self.path, self.item)
+        if _is_void(statement, self.policy):
+            del document["Statement"][self.statement]
+        if not document["Statement"]:
+            return None
+        return dataclasses.replace(self.policy, document=document)
+
+    def widened(self) -> Attached | None:
+        """The policy with `*` in its place; None where it is `*`, or nothing that can be."""
+        if self.path not in (("Action",), ("Resource",)) or self.text == "*":
+            return None
+        document = normal(self.policy.document)
+        if document["Statement"][self.statement]["Effect"] != "Allow":
+            return None
+        document["Statement"][self.statement][self.path[0]][self.item] = "*"
+        return dataclasses.replace(self.policy, document=document)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Implicit:
+    """A grant that other programs need.
+
+    Args:
+        statement: Sid.
+        action: As granted, or `*`.
+        who: Who makes the call.
+        source: Where AWS says that it is needed.
+    """
+
+    statement: str
+    action: str
+    who: str
+    source: str
+
+    def covers(self, grant: Grant) -> bool:
+        """Whether a grant is meant."""
+        if grant.sid != self.statement or grant.path[0] not in ("Action", "Resource"):
+            return False
+        return self.action in ("*", grant.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of a policy without one grant.
+
+    Args:
+        grant: Which.
+        noticed: The scenario and the question that came out otherwise; empty where none did.
+        implicit: Why it is needed all the same, if it is.
+    """
+
+    grant: Grant
+    noticed: str = ""
+    implicit: Implicit | None = None
+
+    @property
+    def survives(self) -> bool:
+        """Whether nothing shows that the grant is needed."""
+        return not self.noticed and self.implicit is None
+
+
+def grants(policy: Attached) -> Iterator[Grant]:
+    """Everything single in a policy."""
+    for index, statement in enumerate(normal(policy.document)["Statement"]):
+        for path, item, text in _singles(statement):
+            yield Grant(
+                policy=policy,
+                statement=index,
+                sid=statement.get("Sid", ""),
+                path=path,
+                item=item,
+                text=text,
+            )
+
+
+def judge_grants(policies: Iterable[Attached], asked: Iterable[Asked]) -> list[Verdict]:
+    """Take away each grant alone and answer every question again.
+
+    Args:
+        policies: All of the account.
+        asked: Recorded questions with their answers, refusals included.
+    """
+    everything = list(policies)
+    questions = _distinct(asked)
+    verdicts: list[Verdict] = []
+    for policy in everything:
+        affected = [item for item in questions if concerns(policy, item)]
+        verdicts += [_verdict(grant, everything, affected) for grant in grants(policy)]
+    return verdicts
+
+
+def _verdict(grant: Grant, policies: list[Attached], affected: list[Asked]) -> Verdict:
+    mutant = grant.without()
+    left = [item for item in policies if item is not grant.policy]
+    left += [mutant] if mutant else []
+    for item in affected:
+        if answer(item, left).allowed != item.allowed:
+            word = "refused" if item.allowed else "allowed"
+            noticed = f"{item.scenario}: {item.action} on {item.resource} is {word}"
+            return Verdict(grant=grant, noticed=noticed)
+    meant = next((entry for entry in implicit() if entry.covers(grant)), None)
+    return Verdict(grant=grant, implicit=meant)
+
+
+@functools.cache
+def implicit() -> tuple[Implicit, ...]:
+    """The list of grants that other programs need."""
+    text = resources.files(__package__).joinpath("data/implicit.csv").read_text()
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return tuple(Implicit(**item) for item in csv.DictReader(lines))
+
+
+def too_wide(policy: Attached) -> Iterator[str]:
+    """Wildcards that say more than is meant.
+
+    An action with one, or `*` as the resource of an action that takes resources.
+    """
+    if policy.kind != "identity":
+        return
+    for statement in normal(policy.document)["Statement"]:
+        if statement["Effect"] != "Allow":
+            continue
+        name = f"{policy.label}: {statement.get('Sid', '')}"
+        for action in statement.get("Action", ()):
+            if "*" in action:
+                yield f"{name}: {action} is more than one action"
+            elif "*" in statement.get("Resource", ()) and not _takes_none(action, statement):
+                yield f"{name}: {action} takes a resource, and has *"
+        if "NotAction" in statement or "NotResource" in statement:
+            yield f"{name}: grants everything but what it names"
+
+
+def _takes_none(action: str, statement: Mapping[str, Any]) -> bool:
+    """Whether `*` is all that an action takes: by the table, else by the implicit list."""
+    found = _resources().get(action, set())
+    if found:
+        return found == {"*"}
+    meant = [entry for entry in implicit() if entry.statement == statement.get("Sid")]
+    return any(entry.action in ("*", action) for entry in meant) or _described(action)
+
+
+def _described(action: str) -> bool:
+    """EC2's Describe… take no resource (service authorization reference, Amazon EC2)."""
+    return action.startswith("ec2:Describe")
+
+
+@functools.cache
+def _resources() -> Mapping[str, set[str]]:
+    """Action → the resources that the table asks about."""
+    asked: dict[str, set[str]] = {}
+    for items in rows().values():
+        for row in items:
+            asked.setdefault(row.action, set()).add(row.resource)
+    return asked
+
+
+def normal(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy in which everything that may be a list is one."""
+    found: dict[str, Any] = copy.deepcopy(dict(document))
+    statements = found["Statement"]
+    found["Statement"] = statements if isinstance(statements, list) else [statements]
+    for statement in found["Statement"]:
+        for key in ("Action", "NotAction", "Resource", "NotResource"):
+            if key in statement:
+                statement[key] = _listed(statement[key])
+        for key in ("Principal", "NotPrincipal"):
+            if key in statement:
+                named = {"AWS": "*"} if statement[key] == "*" else statement[key]
+                statement[key] = {kind: _listed(names) for kind, names in named.items()}
+        for keys in statement.get("Condition", {}).values():
+            for key in keys:
+                keys[key] = _listed(keys[key])
+    return found
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _singles(statement: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], int | str, str]]:
+    for key in ("Action", "NotAction", "Resource", "NotResource"):
+        for index, text in enumerate(statement.get(key, ())):
+            yield (key,), index, text
+    for key in ("Principal", "NotPrincipal"):
+        for kind, names in statement.get(key, {}).items():
+            for index, text in enumerate(names):
+                yield (key, kind), index, text
+    for operator, keys in statement.get("Condition", {}).items():
+        for key, values in keys.items():
+            yield ("Condition", operator), key, f"{key}"
+            if len(values) > 1:
+                for index, text in enumerate(values):
+                    yield ("Condition", operator, key), index, str(text)
+
+
+def _remove(statement: dict[str, Any], path: tuple[str, ...], item: int | str) -> None:
+    """Take an item away, and what is empty then, upwards."""
+    inner: Any = statement
+    for step in path:
+        inner = inner[step]
+    del inner[item]
+    for depth in range(len(path) - 1, -1, -1):
+        holder: Any = statement
+        for step in path[:depth]:
+            holder = holder[step]
+        if not holder[path[depth]]:
+            del holder[path[depth]]
+
+
+def _is_void(statement: Mapping[str, Any], policy: Attached) -> bool:
+    """Whether what is left says nothing any more: no action, no resource or no principal."""
+    wanted = [{"Action", "NotAction"}]
+    if policy.kind != "trust":
+        wanted.append({"Resource", "NotResource"})
+    if policy.kind != "identity":
+        wanted.append({"Principal", "NotPrincipal"})
+    return not all(names & set(statement) for names in wanted)
+
+
+def _distinct(asked: Iterable[Asked]) -> list[Asked]:
+    """Questions that differ in what policies can see; moments and counters do not."""
+    seen: dict[Any, Asked] = {}
+    ignored = {"aws:CurrentTime", "aws:EpochTime", "aws:UserAgent"}
+    for item in asked:
+        if not item.action:
+            continue
+        keys = sorted((k, v) for k, v in item.context.items() if k not in ignored)
+        identity = (item.holder, item.action, item.resource, repr(keys), item.allowed)
+        seen.setdefault(identity, item)
+    return list(seen.values())

@@ -1,0 +1,63 @@
+"""What questions to IAM depend on, from moto's state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flyback.rehearsal.call import AwsError
+from flyback.rehearsal.ec2.templates import resolve
+from flyback.rehearsal.moto_state import ACCOUNT, backend
+
+__all__ = ["AccountFacts"]
+
+_NAMED_BY_PATH = {"role": "roles", "instance-profile": "instance_profiles"}
+
+
+class AccountFacts:
+    """The emulated account, read as it is now.
+
+    Args:
+        region: Where the call goes.
+    """
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+
+    def canonical(self, arn: str) -> str:
+        fields = arn.split(":", 5)
+        if len(fields) < 6 or fields[2] != "iam":  # noqa: PLR2004  # fields of an ARN
+            return arn
+        kind, _, name = fields[5].partition("/")
+        holders = getattr(backend("iam", "global"), _NAMED_BY_PATH.get(kind, ""), {})
+        for holder in holders.values():
+            if holder.name == name:
+                return str(holder.arn)
+        return arn
+
+    def tags(self, arn: str) -> Mapping[str, str]:
+        fields = arn.split(":", 5)
+        if len(fields) < 6:  # noqa: PLR2004  # as above
+            return {}
+        name = fields[5].rpartition("/")[2]
+        if fields[2] == "ec2" and fields[3]:
+            return dict(backend("ec2", fields[3]).tags.get(name, {}))
+        if fields[2] == "iam":
+            for holder in backend("iam", "global").roles.values():
+                if holder.arn == arn:
+                    return {item["Key"]: item["Value"] for item in holder.tags or ()}
+        return {}
+
+    def launch_template(self, wanted: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        try:
+            name, _, data = resolve(backend("ec2", self._region), wanted)
+        except AwsError:  # EC2 will say so
+            return str(wanted.get("LaunchTemplateId", "*")), {}
+        return name, data
+
+    def profile_role(self, profile: Mapping[str, Any]) -> str:
+        wanted = str(profile.get("Arn") or profile.get("Name"))
+        for held in backend("iam", "global").instance_profiles.values():
+            if wanted in (held.arn, held.name) and held.roles:
+                return str(held.roles[0].arn)
+        return f"arn:aws:iam::{ACCOUNT}:role/unknown"

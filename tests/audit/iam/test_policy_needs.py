@@ -1,0 +1,253 @@
+"""The table of what IAM is asked: sound, cited, and right for launches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import botocore.session
+import pytest
+
+from flyback.audit.iam import Asked, Called, Need, UnmappedError, known_operations, needs
+from flyback.audit.iam.footprint import Place, Wanted, policy_of, smallest
+from flyback.audit.iam.needs import rows
+
+PLACE = Place(name="lab", account="123456789012", region="us-east-1")
+
+
+def _called(service: str, operation: str, **params: Any) -> Called:
+    return Called(
+        service=service,
+        operation=operation,
+        params=params,
+        region="us-east-1",
+        account="123456789012",
+    )
+
+
+class Known:
+    """An account with one launch template, one profile and one tagged machine."""
+
+    def canonical(self, arn: str) -> str:
+        return arn
+
+    def tags(self, arn: str) -> Mapping[str, str]:
+        return {"flyback:name": "lab"} if arn.endswith("/i-1") else {}
+
+    def launch_template(self, wanted: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        del wanted
+        return "lt-1", {
+            "IamInstanceProfile": {"Arn": "arn:aws:iam::123456789012:instance-profile/p"},
+            "NetworkInterfaces": [{"Groups": ["sg-1"], "AssociatePublicIpAddress": True}],
+            "TagSpecifications": [
+                {"ResourceType": "instance", "Tags": [{"Key": "Project", "Value": "x"}]}
+            ],
+        }
+
+    def profile_role(self, profile: Mapping[str, Any]) -> str:
+        assert profile["Arn"].endswith("instance-profile/p")
+        return "arn:aws:iam::123456789012:role/machine"
+
+
+def test_every_row_is_of_an_operation_that_exists_and_cites_aws() -> None:
+    """Botocore knows each service and operation; each row has a page of AWS's documentation."""
+    session = botocore.session.get_session()
+    for operation, found in rows().items():
+        service, _, name = operation.partition(":")
+        names = session.get_service_model(service).operation_names
+        assert name in names or (name.endswith("*") and any(n.startswith(name[:-1]) for n in names))
+        for row in found:
+            assert row.source.startswith("https://docs.aws.amazon.com/")
+    assert len(known_operations()) > 200
+
+
+def test_an_operation_without_a_row_is_an_error_that_names_it() -> None:
+    """Neither the questions nor a policy are guessed."""
+    with pytest.raises(UnmappedError, match="sqs:SendMessage needs"):
+        needs(_called("sqs", "SendMessage"))
+    unknown = Asked(
+        number=1,
+        service="sqs",
+        operation="SendMessage",
+        principal="arn:aws:iam::123456789012:root",
+        action="",
+        resource="",
+        allowed=True,
+    )
+    with pytest.raises(UnmappedError, match="sqs:SendMessage needs"):
+        smallest([unknown], PLACE)
+
+
+@pytest.mark.parametrize(
+    ("called", "expected"),
+    [
+        (_called("sts", "GetCallerIdentity"), []),
+        (
+            _called("s3", "ListObjectsV2", Bucket="b", Prefix="runs/"),
+            [("s3:ListBucket", "arn:aws:s3:::b")],
+        ),
+        (
+            _called("s3", "PutObject", Bucket="b", Key="k", Tagging="a=b"),
+            [("s3:PutObject", "arn:aws:s3:::b/k"), ("s3:PutObjectTagging", "arn:aws:s3:::b/k")],
+        ),
+        (
+            _called("s3", "GetObject", Bucket="b", Key="k", VersionId="1"),
+            [("s3:GetObjectVersion", "arn:aws:s3:::b/k")],
+        ),
+        (
+            _called("ssm", "GetParameter", Name="/flyback/token"),
+            [("ssm:GetParameter", "arn:aws:ssm:us-east-1:123456789012:parameter/flyback/token")],
+        ),
+        (
+            _called("ssm", "GetParameter", Name="/aws/service/x"),
+            [("ssm:GetParameter", "arn:aws:ssm:us-east-1::parameter/aws/service/x")],
+        ),
+        (
+            _called(
+                "cloudformation", "DeleteStack", StackName="arn:aws:cloudformation:x:y:stack/s/1"
+            ),
+            [("cloudformation:DeleteStack", "arn:aws:cloudformation:x:y:stack/s/1")],
+        ),
+        (
+            _called(
+                "scheduler", "CreateSchedule", Name="n", Target={"RoleArn": "arn:aws:iam::1:role/r"}
+            ),
+            [
+                (
+                    "scheduler:CreateSchedule",
+                    "arn:aws:scheduler:us-east-1:123456789012:schedule/default/n",
+                ),
+                ("iam:PassRole", "arn:aws:iam::1:role/r"),
+            ],
+        ),
+        (
+            _called("ec2", "DescribeVpcs"),
+            [("ec2:DescribeVpcs", "*")],
+        ),
+    ],
+    ids=lambda value: f"{value.operation}-{value.params}" if isinstance(value, Called) else "",
+)
+def test_what_is_asked_of(called: Called, expected: list[tuple[str, str]]) -> None:
+    """Actions and resources of single calls."""
+    assert [(need.action, need.resource) for need in needs(called)] == expected
+
+
+def test_terminating_asks_of_each_machine_with_its_tags() -> None:
+    """One question for each id; the tags that a machine has are in the context."""
+    first, second = needs(_called("ec2", "TerminateInstances", InstanceIds=["i-1", "i-2"]), Known())
+    assert first.resource.endswith(":instance/i-1")
+    assert first.context["aws:ResourceTag/flyback:name"] == "lab"
+    assert first.context["ec2:ResourceTag/flyback:name"] == "lab"
+    assert "aws:ResourceTag/flyback:name" not in second.context
+
+
+def _fleet() -> tuple[Need, ...]:
+    tags = [{"Key": "flyback:run-id", "Value": "r"}]
+    return needs(
+        _called(
+            "ec2",
+            "CreateFleet",
+            LaunchTemplateConfigs=[
+                {
+                    "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1"},
+                    "Overrides": [
+                        {"InstanceType": kind, "SubnetId": subnet, "ImageId": "ami-1"}
+                        for kind in ("g4dn.xlarge", "g6.xlarge")
+                        for subnet in ("subnet-1", "subnet-2")
+                    ],
+                }
+            ],
+            TagSpecifications=[
+                {"ResourceType": kind, "Tags": tags} for kind in ("fleet", "instance", "volume")
+            ],
+        ),
+        Known(),
+    )
+
+
+def test_a_fleet_asks_for_all_that_it_depends_on() -> None:
+    """CreateFleet, RunInstances on each resource, CreateTags on each tagged kind, PassRole."""
+    asked = {(need.action, need.resource.split(":")[-1]) for need in _fleet()}
+    assert asked == {
+        *(("ec2:CreateFleet", what) for what in ("fleet/*", "instance/*", "launch-template/lt-1")),
+        *(
+            ("ec2:CreateFleet", what)
+            for what in ("image/ami-1", "subnet/subnet-1", "subnet/subnet-2")
+        ),
+        *(("ec2:RunInstances", what) for what in ("image/ami-1", "instance/*", "volume/*")),
+        *(("ec2:RunInstances", what) for what in ("launch-template/lt-1", "security-group/sg-1")),
+        *(("ec2:RunInstances", what) for what in ("subnet/subnet-1", "subnet/subnet-2")),
+        ("ec2:RunInstances", "network-interface/*"),
+        *(("ec2:CreateTags", what) for what in ("fleet/*", "instance/*", "volume/*")),
+        ("iam:PassRole", "role/machine"),
+    }
+
+
+def test_a_fleets_questions_bear_tags_types_and_the_service_that_takes_the_role() -> None:
+    """Tags of template and request join; each instance type is asked about on its own."""
+    found = _fleet()
+    machines = [
+        need
+        for need in found
+        if need.action == "ec2:RunInstances" and "instance/*" in need.resource
+    ]
+    assert [need.context["ec2:InstanceType"] for need in machines] == ["g4dn.xlarge", "g6.xlarge"]
+    assert machines[0].context["aws:TagKeys"] == ("Project", "flyback:run-id")
+    assert machines[0].context["ec2:LaunchTemplate"].endswith("launch-template/lt-1")  # type: ignore[union-attr]  # one value
+    passed = next(need for need in found if need.action == "iam:PassRole")
+    assert passed.context == {"iam:PassedToService": "ec2.amazonaws.com"}
+    actions = {
+        need.resource.rpartition(":")[2]: need.context["ec2:CreateAction"]
+        for need in found
+        if need.action == "ec2:CreateTags"
+    }
+    assert actions == {
+        "fleet/*": "CreateFleet", "instance/*": "RunInstances", "volume/*": "RunInstances",
+    }  # fmt: skip
+
+
+def test_an_image_by_parameter_asks_for_the_parameter() -> None:
+    """`resolve:ssm:` needs ssm:GetParameters, and no image is named."""
+    found = needs(
+        _called("ec2", "RunInstances", ImageId="resolve:ssm:/aws/service/dlami:1", InstanceType="x")
+    )
+    asked = {(need.action, need.resource) for need in found}
+    assert ("ssm:GetParameters", "arn:aws:ssm:us-east-1::parameter/aws/service/dlami") in asked
+    assert not any(":image/" in resource for _, resource in asked)
+
+
+def test_a_policy_is_the_smallest_that_holds_what_was_recorded() -> None:
+    """Identifiers become `*`, names of the deployment stay, conditions join by key."""
+    found = [
+        Wanted(action="s3:GetObject", resource="arn:{p}:s3:::{name}-outputs-{a}-{r}/runs/*"),
+        Wanted(action="ec2:CreateVpc", resource="arn:{p}:ec2:{r}:{a}:vpc/*"),
+        Wanted(action="ec2:CreateSubnet", resource="arn:{p}:ec2:{r}:{a}:subnet/*"),
+        Wanted(action="iam:PassRole", resource="arn:{p}:iam::{a}:role/x", condition="k=b"),
+        Wanted(action="iam:PassRole", resource="arn:{p}:iam::{a}:role/y", condition="k=a"),
+    ]
+    document = policy_of(found, PLACE)
+    assert json.loads(json.dumps(document))["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": ["ec2:CreateSubnet", "ec2:CreateVpc"],
+            "Resource": [
+                "arn:aws:ec2:us-east-1:123456789012:subnet/*",
+                "arn:aws:ec2:us-east-1:123456789012:vpc/*",
+            ],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["iam:PassRole"],
+            "Resource": [
+                "arn:aws:iam::123456789012:role/x",
+                "arn:aws:iam::123456789012:role/y",
+            ],
+            "Condition": {"StringEquals": {"k": ["a", "b"]}},
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject"],
+            "Resource": ["arn:aws:s3:::lab-outputs-123456789012-us-east-1/runs/*"],
+        },
+    ]

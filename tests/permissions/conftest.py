@@ -1,0 +1,271 @@
+"""Rehearsals that use every grant of the shipped policies, with what IAM was asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from flyback.api.job import prepare
+from flyback.api.verbs import Options, deploy, remove, start
+from flyback.api.wiring import Cloud, start_rehearsal
+from flyback.audit.iam import Asked, Attached
+from flyback.audit.iam.footprint import Place, deployer_policy
+from flyback.errors import FlybackError, ServiceError
+from flyback.launch.progress import silent
+from flyback.rehearsal.middleware.faults import Fault
+from flyback.store.s3 import S3Store
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+NAME = "trial"  # not the default, so that names which follow from it show
+PLACE = Place(name=NAME, account=ACCOUNT, region=REGION)
+OPTIONS = Options(cloud="rehearsal", name=NAME)
+_DATA = f"{NAME}-data-{ACCOUNT}-{REGION}"
+_OUTPUTS = f"{NAME}-outputs-{ACCOUNT}-{REGION}"
+
+# A job that takes what jobs can take: files sent along, data of one's own, secrets.
+_JOB = {
+    "name": "takes-all",
+    "workdir": "work",
+    "command": ["sh", "job.sh"],
+    "engine": "ec2",
+    "inputs": [
+        {"source": f"s3://{_DATA}/one.txt", "path": "one.txt"},
+        {"source": f"s3://{_DATA}/folder", "path": "folder"},
+    ],
+    "secrets": {"TOKEN": "ssm:/flyback/token", "KEY": "secretsmanager:flyback/key"},
+    "resources": {"count": 0, "vcpus": 2, "memory_gib": 4},
+}
+_SCRIPT = 'test "$TOKEN$KEY" = open-sesame && cat one.txt folder/two.txt\n'
+
+
+@dataclass
+class Evidence:
+    """What rehearsals showed.
+
+    Args:
+        policies: Every policy of the deployed account.
+        asked: Every question, each with its scenario.
+        attempts: Name of each attempt out of scope → the error code that it met, or empty.
+    """
+
+    policies: tuple[Attached, ...] = ()
+    asked: list[Asked] = field(default_factory=list)
+    attempts: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
+
+
+class Recorder:
+    """A deployed cloud, scenario by scenario.
+
+    Args:
+        cloud: Where.
+        evidence: Where to.
+    """
+
+    def __init__(self, cloud: Cloud, evidence: Evidence) -> None:
+        assert cloud.emulated is not None
+        self.cloud, self.evidence = cloud, evidence
+        self.emulated = cloud.emulated
+
+    @contextmanager
+    def scenario(self, name: str) -> Iterator[None]:
+        """Everything asked while this lasts is this scenario's."""
+        before = self.emulated.journal.last
+        yield
+        self.evidence.asked += [
+            dataclasses.replace(item, scenario=name)
+            for item in self.emulated.judge.asked(after=before)
+        ]
+
+    def attempt(self, name: str, call: Callable[[], Any]) -> None:
+        """Try what must be refused."""
+        with self.scenario(name):
+            try:
+                call()
+            except ClientError as refused:
+                self.evidence.attempts[name] = refused.response["Error"]["Code"]
+                self.evidence.messages[name] = refused.response["Error"]["Message"]
+            else:
+                self.evidence.attempts[name] = ""
+
+    def as_role(self, arn: str, service: str, session: str = "i-0123456789abcdef0") -> Any:
+        """A client with the credentials that EC2 hands to a machine."""
+        answer = self.emulated.clients("sts", REGION, "ec2").assume_role(
+            RoleArn=arn, RoleSessionName=session
+        )
+        keys = answer["Credentials"]
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.emulated.endpoint,
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys["SessionToken"],
+            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+        )
+
+
+def _job(folder: Path) -> Path:
+    (folder / "work").mkdir(parents=True)
+    (folder / "work" / "job.sh").write_text(_SCRIPT)
+    path = folder / "job.json"
+    path.write_text(json.dumps(_JOB))
+    return path
+
+
+def record_job(recorder: Recorder, folder: Path) -> None:
+    """The job that takes all, from launch to certificate."""
+    clients = recorder.emulated.clients
+    clients("s3", REGION).put_object(Bucket=_DATA, Key="one.txt", Body=b"one\n")
+    clients("s3", REGION).put_object(Bucket=_DATA, Key="folder/two.txt", Body=b"two\n")
+    clients("ssm", REGION).put_parameter(Name="/flyback/token", Value="open-", Type="SecureString")
+    clients("secretsmanager", REGION).create_secret(Name="flyback/key", SecretString="sesame")
+    with recorder.scenario("a job with data and secrets"):
+        run = start(prepare(_job(folder)), recorder.cloud, OPTIONS, silent)
+        marker = run.wait()
+        assert marker.kind == "SUCCESS", marker
+        run.certificate()
+
+
+def record_failed_upload(recorder: Recorder, role: str, folder: Path) -> None:
+    """A large file whose upload fails half way: the SDK takes its parts back."""
+    large = folder / "large.bin"
+    large.write_bytes(bytes(9 * 2**20))
+    fault = Fault(service="s3", operation="UploadPart", code="InternalError", status=500)
+    recorder.emulated.faults.add(fault)
+    with recorder.scenario("an upload that fails half way"), suppress(FlybackError):
+        store = S3Store(_OUTPUTS, client=recorder.as_role(role, "s3"))
+        store.put_file("runs/x/large.bin", large)
+    recorder.emulated.faults.clear()
+
+
+def record_scope(recorder: Recorder, role: str, instance: str) -> None:
+    """What a machine's credentials must not open."""
+    s3, ec2 = recorder.as_role(role, "s3"), recorder.as_role(role, "ec2")
+    clients = recorder.emulated.clients
+    clients("s3", REGION).create_bucket(Bucket="somebody-elses")
+    clients("s3", REGION).put_object(Bucket="somebody-elses", Key="runs/k", Body=b"x")
+    clients("s3", REGION).put_object(Bucket=_DATA, Key="mine", Body=b"x")
+    attempts: dict[str, Callable[[], Any]] = {
+        "read another bucket": lambda: s3.get_object(Bucket="somebody-elses", Key="runs/k"),
+        "list another bucket": lambda: s3.list_objects_v2(Bucket="somebody-elses"),
+        "write to another bucket": lambda: s3.put_object(Bucket="somebody-elses", Key="runs/k"),
+        "list all buckets": s3.list_buckets,
+        "write to the data bucket": lambda: s3.put_object(Bucket=_DATA, Key="mine", Body=b"y"),
+        "delete data": lambda: s3.delete_object(Bucket=_DATA, Key="mine"),
+        "list the outputs bucket": lambda: s3.list_objects_v2(Bucket=_OUTPUTS),
+        "replace a bundle": lambda: s3.put_object(Bucket=_OUTPUTS, Key="bundles/b", Body=b"y"),
+        "replace a working directory": lambda: s3.put_object(Bucket=_OUTPUTS, Key="workdirs/w"),
+        "delete a run's file": lambda: s3.delete_object(Bucket=_OUTPUTS, Key="runs/x/k"),
+        "open a bucket to others": lambda: s3.put_bucket_policy(Bucket=_OUTPUTS, Policy="{}"),
+        "terminate itself": lambda: ec2.terminate_instances(InstanceIds=[instance]),
+        "terminate another machine": lambda: ec2.terminate_instances(InstanceIds=["i-0abcdef12"]),
+        "see other machines": ec2.describe_instances,
+        "launch a machine": lambda: ec2.run_instances(
+            ImageId="ami-1", InstanceType="t3.micro", MinCount=1, MaxCount=1
+        ),
+        "tag a machine": lambda: ec2.create_tags(
+            Resources=[instance], Tags=[{"Key": "flyback:deadline", "Value": "1"}]
+        ),
+        "pass a role": lambda: recorder.as_role(role, "iam").add_role_to_instance_profile(
+            InstanceProfileName="p", RoleName=role.rpartition("/")[2]
+        ),
+        "write its own policy": lambda: recorder.as_role(role, "iam").put_role_policy(
+            RoleName=role.rpartition("/")[2], PolicyName="p", PolicyDocument="{}"
+        ),
+        "assume a role": lambda: recorder.as_role(role, "sts").assume_role(
+            RoleArn=role, RoleSessionName="again"
+        ),
+        "read somebody's parameter": lambda: recorder.as_role(role, "ssm").get_parameter(
+            Name="/prod/password"
+        ),
+        "read somebody's secret": lambda: recorder.as_role(role, "secretsmanager").get_secret_value(
+            SecretId="prod/password"
+        ),
+        "write another log": lambda: recorder.as_role(role, "logs").create_log_stream(
+            logGroupName="/aws/lambda/theirs", logStreamName="s"
+        ),
+        "make a log group": lambda: recorder.as_role(role, "logs").create_log_group(
+            logGroupName=f"/flyback/{NAME}/more"
+        ),
+        "delete the stack": lambda: recorder.as_role(role, "cloudformation").delete_stack(
+            StackName=f"{NAME}-core"
+        ),
+    }
+    for name, call in attempts.items():
+        recorder.attempt(name, call)
+    lambda_ = recorder.emulated.clients("sts", REGION, "lambda")
+    recorder.attempt(
+        "another service takes the machines' role",
+        lambda: lambda_.assume_role(RoleArn=role, RoleSessionName="theirs"),
+    )
+
+
+def record_plain_http(recorder: Recorder) -> None:
+    """The owner without TLS, at both buckets and at their objects."""
+    s3 = recorder.emulated.clients("s3", REGION)
+    recorder.emulated.judge.secure = False
+    for bucket in (_DATA, _OUTPUTS):
+        name = bucket.split("-")[1]
+        recorder.attempt(f"list {name} without TLS", lambda b=bucket: s3.list_objects_v2(Bucket=b))
+        recorder.attempt(
+            f"read {name} without TLS", lambda b=bucket: s3.get_object(Bucket=b, Key="one.txt")
+        )
+    recorder.emulated.judge.secure = True
+
+
+def record_single_calls(recorder: Recorder, instance: str) -> None:
+    """The product's calls that no run above makes: another `up`, a stop, logs, quotas."""
+    session = recorder.cloud.session
+    with recorder.scenario("up again, with another tag"):
+        deploy(recorder.cloud, OPTIONS, silent)
+        deploy(recorder.cloud, dataclasses.replace(OPTIONS, tags={"Owner": "me"}), silent)
+    with recorder.scenario("stop, logs, quotas"):
+        session.ec2.terminate([instance])
+        session.logs.page(f"/flyback/{NAME}/runs", "ec2-x")
+        session.quotas.open_request("L-3819A6DF")
+        with suppress(ServiceError):
+            session.cloudformation.continue_rollback(f"{NAME}-core")
+
+
+@pytest.fixture(scope="session")
+def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> Evidence:
+    """Every scenario, once."""
+    home = tmp_path_factory.mktemp("evidence")
+    (home / "images").symlink_to(machine_images)
+    evidence = Evidence()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLYBACK_HOME", str(home))
+        cloud = start_rehearsal(home / "cloud", region=REGION, policy=deployer_policy(PLACE))
+        assert cloud.emulated is not None
+        try:
+            recorder = Recorder(cloud, evidence)
+            with recorder.scenario("up"):
+                deploy(cloud, OPTIONS, silent)
+            evidence.policies = tuple(
+                item for item in cloud.emulated.judge.attached() if ":user/" not in item.holder
+            )
+            role = next(item.holder for item in evidence.policies if item.kind == "trust")
+            record_job(recorder, home / "job")
+            described = cloud.emulated.clients("ec2", REGION).describe_instances()
+            instance = described["Reservations"][0]["Instances"][0]["InstanceId"]
+            record_failed_upload(recorder, role, home)
+            record_scope(recorder, role, instance)
+            record_plain_http(recorder)
+            record_single_calls(recorder, instance)
+            with recorder.scenario("down"):
+                remove(cloud, OPTIONS, keep_data=False, report=silent)
+        finally:
+            cloud.emulated.stop()
+    return evidence

@@ -1,0 +1,155 @@
+"""Every grant is needed, nothing more is granted, and what is refused is refused as AWS does."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import flyback.aws
+from flyback.audit.iam.footprint import Place, deployer_policy, recorded, smallest
+from flyback.audit.iam.grants import grants, implicit, judge_grants, too_wide
+
+ROLE_POLICY_CHARACTERS = 10240  # IAM user guide, "IAM and AWS STS quotas"; without white space
+_UNASKED = {"GetCallerIdentity", "CreateLogStream", "PutLogEvents"}  # anybody's; the agent's
+_REFUSALS = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+
+
+@pytest.mark.proof
+@pytest.mark.unsettled
+def test_proof_iam_mutation(evidence: Any) -> None:
+    """Without any single grant some scenario comes out otherwise, or another program needs it."""
+    verdicts = judge_grants(evidence.policies, evidence.asked)
+    survivors = [str(verdict.grant) for verdict in verdicts if verdict.survives]
+    unneeded = sum(verdict.implicit is not None for verdict in verdicts)
+    print(
+        f"PROOF iam-mutation grants={len(verdicts)} survivors={len(survivors)} implicit={unneeded}"
+    )
+    assert verdicts
+    assert survivors == []
+
+
+@pytest.mark.proof
+@pytest.mark.unsettled
+def test_proof_iam_scope(evidence: Any) -> None:
+    """A machine's credentials, another service and plain HTTP open nothing beyond their scope."""
+    attempts = evidence.attempts
+    denied = [name for name, code in attempts.items() if code in _REFUSALS]
+    print(f"PROOF iam-scope attempts={len(attempts)} denied={len(denied)}")
+    assert len(attempts) >= 20
+    assert sorted(denied) == sorted(attempts)
+
+
+def test_each_grant_is_needed(evidence: Any) -> None:
+    """No mutant survives; every entry of the implicit list covers a grant, and cites AWS."""
+    verdicts = judge_grants(evidence.policies, evidence.asked)
+    assert [str(verdict.grant) for verdict in verdicts if verdict.survives] == []
+    used = {verdict.implicit for verdict in verdicts if verdict.implicit}
+    assert used == set(implicit())
+    assert all(entry.source.startswith("https://docs.aws.amazon.com/") for entry in implicit())
+
+
+def test_widening_any_grant_is_flagged(evidence: Any) -> None:
+    """The shipped policies have no finding; `*` in place of any action or resource is one."""
+    assert [text for policy in evidence.policies for text in too_wide(policy)] == []
+    unflagged = []
+    for policy in evidence.policies:
+        for grant in grants(policy):
+            wide = grant.widened()
+            if policy.kind == "identity" and wide is not None and not list(too_wide(wide)):
+                unflagged.append(str(grant))
+    assert unflagged == []
+
+
+def test_the_machines_role_holds_nothing_of_ec2_and_iam(evidence: Any) -> None:
+    """No action of EC2 or IAM in the policy of the machines' role."""
+    actions = [
+        grant.text
+        for policy in evidence.policies
+        if policy.kind == "identity"
+        for grant in grants(policy)
+        if grant.path == ("Action",)
+    ]
+    assert actions
+    assert [action for action in actions if action.startswith(("ec2:", "iam:", "*"))] == []
+
+
+def test_recorded_answers_are_the_evaluators(evidence: Any) -> None:
+    """Replayed with the policies that were deployed, every question of a role is answered alike."""
+    from flyback.audit.iam import answer
+
+    roles = {policy.holder for policy in evidence.policies if policy.kind == "identity"}
+    wrong = [
+        item
+        for item in evidence.asked
+        if item.role in roles and answer(item, evidence.policies).allowed != item.allowed
+    ]
+    assert wrong == []
+
+
+def test_denials_speak_as_each_service_does(evidence: Any) -> None:
+    """EC2 with an encoded message, S3 with the ARN in quotes, the others with the bare sentence."""
+    messages = evidence.messages
+    assert messages["terminate itself"].startswith(
+        "You are not authorized to perform this operation. User: arn:aws:sts::123456789012:"
+        "assumed-role/trial-core-InstanceRole-"
+    )
+    assert (
+        "because no identity-based policy allows the ec2:TerminateInstances action. "
+        "Encoded authorization failure message: " in messages["terminate itself"]
+    )
+    assert messages["read another bucket"].endswith(
+        'is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::somebody-elses/'
+        'runs/k" because no identity-based policy allows the s3:GetObject action'
+    )
+    assert messages["list data without TLS"].endswith(
+        "with an explicit deny in a resource-based policy"
+    )
+    assert messages["read somebody's parameter"].endswith(
+        "is not authorized to perform: ssm:GetParameter on resource: arn:aws:ssm:us-east-1:"
+        "123456789012:parameter/prod/password because no identity-based policy allows the "
+        "ssm:GetParameter action"
+    )
+
+
+def test_the_deployers_policy_is_what_was_recorded(evidence: Any) -> None:
+    """Everything above ran as a user with the derived policy; no permission of it is left over."""
+    place = Place(name="trial", account="123456789012", region="us-east-1")
+    user = "arn:aws:iam::123456789012:user/deployer"
+    mine = [
+        item
+        for item in evidence.asked
+        if item.principal == user and item.scenario not in evidence.attempts
+    ]
+    found = set(smallest(mine, place))
+    assert sorted(found - set(recorded())) == []
+    assert sorted(set(recorded()) - found) == []
+    document = deployer_policy(place)
+    assert len("".join(json.dumps(document).split())) <= ROLE_POLICY_CHARACTERS
+
+
+def test_every_call_of_the_products_classes_was_recorded(evidence: Any) -> None:
+    """Each call that `flyback.aws` can make was made by a scenario, so the policy allows it."""
+    import botocore.session
+    from botocore import xform_name
+
+    model = botocore.session.get_session()
+    services = {"cloudformation", "ec2", "iam", "logs", "s3", "ssm", "service-quotas", "sts"}
+    services.add("resourcegroupstaggingapi")
+    named = {
+        xform_name(operation): operation
+        for service in services
+        for operation in model.get_service_model(service).operation_names
+    }
+    folder = Path(flyback.aws.__file__).parent
+    called = {
+        named[text]
+        for path in folder.glob("*.py")
+        for text in re.findall(r'_(?:call|pages)\(\s*"(\w+)"', path.read_text())
+    }
+    unrecorded = called - {item.operation for item in evidence.asked} - _UNASKED
+    assert len(called) > 20
+    assert unrecorded == set()
