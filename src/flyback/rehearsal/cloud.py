@@ -244,6 +244,7 @@ class RehearsalCloud:
         parts = automate(self.clients, self.clock, self.endpoint, self._folder, self._seed)
         stack.callback(parts.workshop.close)
         self.registry = parts.registry
+        self.judge.resource_policies["lambda"] = parts.registry.policy_of
         self.bus, self.timetable = parts.bus, parts.timetable
         self.functions, self.workshop = parts.functions, parts.workshop
         parts.tell_of(self.machines)

@@ -62,7 +62,11 @@ def client(cloud: RehearsalCloud) -> Callable[[str], Any]:
 
 @pytest.fixture
 def role(client: Callable[[str], Any]) -> Callable[[str, str], str]:
-    """Makes a role that a service may take; its ARN."""
+    """Makes a role that a service may take, with what its tests need; the ARN."""
+    grants = {
+        "lambda": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+        "scheduler": ["ec2:TerminateInstances", "lambda:InvokeFunction"],
+    }
 
     def make(name: str, service: str) -> str:
         statement = {
@@ -72,6 +76,10 @@ def role(client: Callable[[str], Any]) -> Callable[[str, str], str]:
         }
         trust = {"Version": "2012-10-17", "Statement": [statement]}
         made = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        if service in grants:
+            allowed = {"Effect": "Allow", "Action": grants[service], "Resource": "*"}
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+            client("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=policy)
         return str(made["Role"]["Arn"])
 
     return make

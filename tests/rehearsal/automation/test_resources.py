@@ -21,6 +21,11 @@ TRUST = {
     ],
 }
 
+GRANT = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"}],
+}
+
 
 def _template(**changes: Any) -> dict[str, Any]:
     given = {
@@ -34,7 +39,13 @@ def _template(**changes: Any) -> dict[str, Any]:
     }
     target = {"Id": "t", "Arn": {"Fn::GetAtt": ["Function", "Arn"]}}
     return {
-        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}},
+        "Role": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {
+                "AssumeRolePolicyDocument": TRUST,
+                "Policies": [{"PolicyName": "invoke", "PolicyDocument": GRANT}],
+            },
+        },
         "Function": {
             "Type": "AWS::Lambda::Function",
             "Properties": {
@@ -147,13 +158,16 @@ def test_each_is_changed_in_place(
     assert found["ScheduleExpression"] == "rate(5 minutes)"
 
 
-def test_what_fails_is_undone(client: Callable[[str], Any], stack: Callable[..., str]) -> None:
+def test_what_fails_is_undone(
+    client: Callable[[str], Any], stack: Callable[..., str], passing: Callable[[float], None]
+) -> None:
     """A key that is not there rolls creation back to nothing, and an update to what was."""
     assert stack("create", key="missing.zip") == "ROLLBACK_COMPLETE"
     assert client("lambda").list_functions()["Functions"] == []
     assert client("events").list_rules()["Rules"] == []
     assert client("scheduler").list_schedules()["Schedules"] == []
     client("cloudformation").delete_stack(StackName="demo")
+    passing(900)
     assert stack("create") == "CREATE_COMPLETE"
     assert stack("update", key="missing.zip", state="stopped") == "UPDATE_ROLLBACK_COMPLETE"
     (rule,) = client("events").list_rules()["Rules"]

@@ -142,8 +142,6 @@ class LambdaGap:
 
     def _invoke(self, call: Call) -> Response:
         function = self._function(call)
-        if call.via:
-            _check_service(call, function)
         event = call.params.get("Payload") or b"{}"
         event = event.encode() if isinstance(event, str) else bytes(event)
         try:
@@ -204,9 +202,8 @@ class LambdaGap:
             raise AwsError(
                 "ResourceNotFoundException", "The resource you requested does not exist.", 404
             )
-        statements = list(function.policy.values())
-        policy = {"Version": "2012-10-17", "Id": "default", "Statement": statements}
-        return {"Policy": json.dumps(policy), "RevisionId": f"{function.revision:08d}"}
+        policy = json.dumps(function.document)
+        return {"Policy": policy, "RevisionId": f"{function.revision:08d}"}
 
     def _policy(self, function: Function, policy: Mapping[str, Any]) -> None:
         """Another resource policy; it leaves warm environments as they are."""
@@ -283,26 +280,6 @@ def _check(function: Function) -> None:
             "InvalidParameterValueException",
             "The role defined for the function cannot be assumed by Lambda.",
         )
-
-
-def _check_service(call: Call, function: Function) -> None:
-    """Whether a service without a role may invoke: the function's own policy must say so.
-
-    Raises:
-        AwsError: it does not.
-    """
-    via, _, source = call.via.partition(":")
-    service = f"{via}.amazonaws.com"
-    for statement in function.policy.values():
-        wanted = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", source)
-        if statement["Principal"].get("Service") == service and wanted == source:
-            return
-    raise AwsError(
-        "AccessDeniedException",
-        f"{service} is not authorized to perform: lambda:InvokeFunction on resource: "
-        f"{function.arn} because no resource-based policy allows the lambda:InvokeFunction action",
-        403,
-    )
 
 
 def _invoked(status: int, body: bytes, request_id: str) -> Response:

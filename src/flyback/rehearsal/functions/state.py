@@ -94,6 +94,11 @@ class Function:
         return self.settings.get(name, _DEFAULTS.get(name))
 
     @property
+    def document(self) -> dict[str, Any]:
+        """Its resource policy."""
+        return {"Version": "2012-10-17", "Id": "default", "Statement": list(self.policy.values())}
+
+    @property
     def log_group(self) -> str:
         """Where its output goes."""
         return str(self.get("LoggingConfig").get("LogGroup") or f"/aws/lambda/{self.name}")
@@ -156,6 +161,11 @@ class Registry:
         if found is None:
             raise missing(arn)
         return found
+
+    def policy_of(self, arn: str) -> Mapping[str, Any] | None:
+        """Who else may invoke a function; None where nobody may."""
+        found = self.find(arn.split(":")[3], arn)
+        return found.document if found is not None and found.policy else None
 
     def put(self, function: Function) -> Function:
         """Keep a function, in place of an earlier state of it."""
