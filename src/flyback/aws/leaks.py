@@ -10,6 +10,7 @@ from collections.abc import Mapping
 __all__ = ["LEAK_KINDS", "leak_kind"]
 
 LEAK_KINDS: Mapping[tuple[str, str], str] = {
+    ("cloudformation", "CreateChangeSet"): "stack",  # of an import: a stack in review
     ("cloudformation", "CreateStack"): "stack",
     ("cloudformation", "UpdateStack"): "stack",
     ("ec2", "CreateFleet"): "instance",
