@@ -162,6 +162,9 @@ class Machine:
                 machine.check()
                 return ended
 
+            def signalled(self, process: Any) -> None:
+                clock.signalled(process)
+
         number = int(tags["flyback:attempt"])
         services = Services(
             store=open_store(tags["flyback:store"], s3_client=self.host.s3),

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flyback.agent.journal import Journal
-from flyback.errors import FlybackError, NotFoundError
+from flyback.errors import AccessDeniedError, FlybackError, NotFoundError
 from flyback.spec.paths import RunPaths
 from flyback.store.protocol import Store
 
@@ -131,7 +131,7 @@ class Checkpoints:
                 taken_at=float(found["taken_at"]),
                 files=dict(found["files"]),
             )
-        except NotFoundError:
+        except (NotFoundError, AccessDeniedError):  # S3 says so to who may not list the bucket
             return None
         for name, digest in manifest.files.items():
             target = self._folder / PurePosixPath(name)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyback.agent.child import Ended
-from flyback.errors import NotFoundError
+from flyback.errors import AccessDeniedError, NotFoundError
 from flyback.spec.codec import decode, loads
 from flyback.spec.job import JobSpec
 from flyback.spec.paths import RunPaths
@@ -28,7 +28,7 @@ def finished(store: Store, run: RunPaths, attempt: int) -> list[Result]:
     for number in range(attempt - 1, 0, -1):
         try:
             data = store.get(run.attempt(number).results)
-        except NotFoundError:
+        except (NotFoundError, AccessDeniedError):  # S3 says so to who may not list the bucket
             continue
         rows = [loads(Result, line) for line in data.splitlines() if line.strip()]
         return list(itertools.takewhile(lambda row: row.status == "ok", rows))
