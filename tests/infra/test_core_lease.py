@@ -49,7 +49,6 @@ def test_only_schedules_of_our_group_take_their_roles(core: dict[str, Any], role
     assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
     assert statement["Condition"] == {
         "StringEquals": {
-            "aws:SourceAccount": {"Ref": "AWS::AccountId"},
             "aws:SourceArn": {"Fn::GetAtt": ["ScheduleGroup", "Arn"]},
         }
     }

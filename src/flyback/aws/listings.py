@@ -53,6 +53,8 @@ class Listing:
 
     def command(self, found: Found) -> str:
         """The AWS CLI's command that removes one."""
+        if self.kind == "bucket":  # `aws s3api delete-bucket` takes only an empty one
+            return f"aws s3 rb --force s3://{found.identifier}"
         options = {self.argument: found.identifier, **found.more}
         words = [f"--{_dashed(key)} {_shown(value)}" for key, value in options.items()]
         words += [f"--{_dashed(key)}" for key in self.switches]
