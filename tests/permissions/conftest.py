@@ -418,7 +418,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
     evidence = Evidence()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLYBACK_HOME", str(home))
-        cloud = start_rehearsal(home / "cloud", region=REGION, policy={"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+        cloud = start_rehearsal(home / "cloud", region=REGION, policy=deployer_policy(PLACE))
         assert cloud.emulated is not None
         try:
             recorder = Recorder(cloud, evidence)
