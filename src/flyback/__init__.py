@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flyback.api import Options as Options
     from flyback.api import Run as Run
+    from flyback.api import bench as bench
+    from flyback.api import compare as compare
     from flyback.api import doctor as doctor
     from flyback.api import down as down
+    from flyback.api import footprint as footprint
     from flyback.api import open_run as open_run
     from flyback.api import plan as plan
     from flyback.api import rehearse as rehearse
@@ -31,8 +34,11 @@ __all__ = [
     "Options",
     "Run",
     "__version__",
+    "bench",
+    "compare",
     "doctor",
     "down",
+    "footprint",
     "open_run",
     "plan",
     "rehearse",

@@ -83,7 +83,7 @@ def test_every_verb_works_against_a_served_cloud(flyback: Flyback, home: Path) -
 
 def test_python_says_what_the_command_line_says() -> None:
     """Every verb is a function of the package, or a method of what `run` gives."""
-    twins = {"ps": "standing", "rehearsal": "serve", "results": "results"}
+    twins = {"audit": "footprint", "ps": "standing", "rehearsal": "serve", "results": "results"}
     for verb in VERBS:
         name = twins.get(verb, verb)
         assert hasattr(product, name) or hasattr(product.Run, name), verb

@@ -22,6 +22,7 @@ from flyback.api.wiring import Cloud, start_rehearsal
 from flyback.audit.iam import Asked, Attached
 from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.errors import FlybackError, ServiceError
+from flyback.launch.network import NetworkChoice
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
 from flyback.rehearsal.transport import Caller
@@ -410,6 +411,38 @@ def record_single_calls(recorder: Recorder, instance: str) -> None:
             session.cloudformation.continue_rollback(f"{NAME}-core")
 
 
+def record_rollback(recorder: Recorder) -> None:
+    """A first `up` whose launch template is refused: CloudFormation takes all of it back."""
+    fault = Fault(service="ec2", operation="CreateLaunchTemplate", code="Unavailable", status=503)
+    recorder.emulated.faults.add(fault)
+    with recorder.scenario("an up that is rolled back"), suppress(FlybackError):
+        deploy(recorder.cloud, OPTIONS, silent)
+    recorder.emulated.faults.clear()
+
+
+def record_networks(recorder: Recorder) -> None:
+    """A deployment that comes back to its data, in a private network and in one that is there."""
+    ec2 = recorder.emulated.clients("ec2", REGION)
+    vpc = ec2.create_vpc(CidrBlock="172.20.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.20.0.0/24")["Subnet"]["SubnetId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
+    ec2.create_route(
+        RouteTableId=tables["RouteTables"][0]["RouteTableId"],
+        DestinationCidrBlock="0.0.0.0/0",
+        GatewayId=gateway,
+    )
+    for scenario, choice in {
+        "up with kept data, in a private network": NetworkChoice(private=True),
+        "up in a network that is there": NetworkChoice(vpc=vpc, subnets=(subnet,), private=False),
+    }.items():
+        with recorder.scenario(f"down before {scenario}"):
+            remove(recorder.cloud, OPTIONS, keep_data=True, report=silent)
+        with recorder.scenario(scenario):
+            deploy(recorder.cloud, dataclasses.replace(OPTIONS, network=choice), silent)
+
+
 @pytest.fixture(scope="session")
 def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> Evidence:
     """Every scenario, once."""
@@ -422,6 +455,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
         assert cloud.emulated is not None
         try:
             recorder = Recorder(cloud, evidence)
+            record_rollback(recorder)
             with recorder.scenario("up"):
                 deploy(cloud, OPTIONS, silent)
             evidence.policies = tuple(
@@ -438,6 +472,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             record_interruption(recorder, home / "taken")
             record_deadlines(recorder, home)
             record_guardian_scope(recorder)
+            record_networks(recorder)
             with recorder.scenario("down"):
                 remove(cloud, OPTIONS, keep_data=False, report=silent)
         finally:

@@ -81,6 +81,9 @@ def _pairs(values: Mapping[str, str], key: str, value: str) -> list[dict[str, st
     return [{key: name, value: text} for name, text in sorted(values.items())]
 
 
+_IMPORT = "take-in-what-exists"  # by stack and name, since a permission is given for a stack
+
+
 class CloudFormation(Service):
     """CloudFormation."""
 
@@ -159,8 +162,8 @@ class CloudFormation(Service):
         template: str,
         parameters: Mapping[str, str],
         existing: Sequence[ExistingResource],
-    ) -> str:
-        """Begin to make a change set that takes existing resources into a new stack; its id.
+    ) -> None:
+        """Begin to make a change set that takes existing resources into a new stack.
 
         Args:
             stack: Name of the new stack.
@@ -173,7 +176,7 @@ class CloudFormation(Service):
         del request["Tags"]  # an import changes nothing; the update after it does
         answer = self._call(
             "create_change_set",
-            ChangeSetName="take-in-what-exists",
+            ChangeSetName=_IMPORT,
             ChangeSetType="IMPORT",
             ResourcesToImport=[
                 {
@@ -186,20 +189,19 @@ class CloudFormation(Service):
             **request,
         )
         self._made("create_change_set", stack, "stack", answer["StackId"])
-        return str(answer["Id"])
 
-    def change_set(self, change_set: str) -> ChangeSetFacts:
-        """A change set by id."""
-        found = self._call("describe_change_set", ChangeSetName=change_set)
+    def prepared_import(self, stack: str) -> ChangeSetFacts:
+        """The change set of that stack that takes in what exists."""
+        found = self._call("describe_change_set", StackName=stack, ChangeSetName=_IMPORT)
         return ChangeSetFacts(
             stack_id=found["StackId"],
             status=found["Status"],
             reason=found.get("StatusReason", ""),
         )
 
-    def execute(self, change_set: str) -> None:
-        """Begin to do what a change set says."""
-        self._call("execute_change_set", ChangeSetName=change_set)
+    def execute_import(self, stack: str) -> None:
+        """Begin to take in what exists, as the change set of that stack says."""
+        self._call("execute_change_set", StackName=stack, ChangeSetName=_IMPORT)
 
     def continue_rollback(self, stack: str) -> None:
         """Try again to roll back an update whose rollback failed."""

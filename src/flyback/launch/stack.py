@@ -166,11 +166,11 @@ def _take_in(
     report("deploy", f"taking in {', '.join(sorted(kept.values()))}, which an earlier `down` kept")
     resources = existing(session, kept)
     template = templates.resources_only(desired.template, [item.logical_id for item in resources])
-    change_set = service.prepare_import(name, template, desired.for_new(), resources)
-    while (found := service.change_set(change_set)).status in _THINKING:
+    service.prepare_import(name, template, desired.for_new(), resources)
+    while (found := service.prepared_import(name)).status in _THINKING:
         clock.sleep(_POLL_S)
     if found.status == "CREATE_COMPLETE":
-        service.execute(change_set)
+        service.execute_import(name)
         if follow(session, found.stack_id, clock, report) == "IMPORT_COMPLETE":
             return
     why = found.reason or _first_failure(session, found.stack_id)
