@@ -27,7 +27,7 @@ demo: $(VENV)/.user ## runs fly out to the rehearsed cloud and come home, one in
 test: $(VENV)/.developer ## the tests that need nothing but the package index
 	$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
-test-all: test lint .tools/awscli/bin/aws .tools/ministack/bin/ministack ## also lint, the extended tests, and a tenth of every proof's sweep
+test-all: test lint .tools/awscli/bin/aws .tools/ministack/bin/ministack $(VENV)/.torch ## also lint, the extended tests, and a tenth of every proof's sweep
 	$(PYTEST) -m "extended or (proof and not unsettled)" -q -s $(ARGS)
 
 proofs: $(VENV)/.developer .tools/ministack/bin/ministack ## what was promised, measured now, one PROOF line each; ONLY=name
@@ -61,6 +61,12 @@ $(VENV)/.developer: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.peers: $(VENV)/.developer
 	@echo "installing flyback[peers] into $(VENV)"
 	@$(PIP) -e '.[all,dev,peers]'
+	@touch $@
+
+# What only the extended tests need: workloads of neural networks, on the CPU.
+$(VENV)/.torch: constraints.txt | $(VENV)/.developer
+	@echo "installing torch into $(VENV) (once)"
+	@$(PIP) torch
 	@touch $@
 
 # Judges from outside, each in an environment of its own: they pin what we pin otherwise.

@@ -11,6 +11,7 @@ import datetime as dt
 import gc
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -259,3 +260,11 @@ def pytest_terminal_summary(
         terminalreporter.section("CI is set, and these did not run: failed")
         for line in left:
             terminalreporter.line(line)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT interrupts tests and their children, which a shell's background has it ignored for."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flyback.api import run_ids as run_ids
     from flyback.api import serve as serve
     from flyback.api import standing as standing
+    from flyback.api import sync as sync
     from flyback.api import up as up
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "run_ids",
     "serve",
     "standing",
+    "sync",
     "up",
 ]
 

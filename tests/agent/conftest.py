@@ -134,7 +134,9 @@ class Machine:
     def launch(self, *, workdir: Mapping[str, str] | None = None, **job: Any) -> Launch:
         """Store the run's launch.json, and its working directory where it has one."""
         about = {
-            name: job.pop(name) for name in ("engine", "log_group", "workdir_sha256") if name in job
+            name: job.pop(name)
+            for name in ("engine", "log_group", "workdir_sha256", "network_gbps")
+            if name in job
         }
         hours = job.get("max_hours", 1.0)
         sha256 = about.get("workdir_sha256")
@@ -155,6 +157,7 @@ class Machine:
             workdir_sha256=sha256,
             created_at=START,
             deadline=START + hours * 3600,
+            network_gbps=about.get("network_gbps", {}),
         )
         self.store.put(self.paths.launch, dumps(launch).encode())
         return launch

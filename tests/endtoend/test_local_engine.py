@@ -101,6 +101,7 @@ def test_stop_ends_a_run_and_its_job(flyback: Flyback, tmp_path: Path) -> None:
         product.api.open_run(run.run_id).stop()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_detaches_and_the_run_goes_on(tmp_path: Path) -> None:
     """One Ctrl-C: the command says how to follow and to stop, exits 0, and the job still runs."""
     job = _job(tmp_path, "echo up; exec tail -f /dev/null\n")
@@ -126,6 +127,7 @@ def test_ctrl_c_detaches_and_the_run_goes_on(tmp_path: Path) -> None:
     assert run.stop().kind == "INTERRUPTED"
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_two_ctrl_c_stop_the_run(tmp_path: Path) -> None:
     """A second Ctrl-C stops the run and waits for its end: exit code 75, nothing alive."""
     job = _job(tmp_path, "echo up; exec tail -f /dev/null\n")

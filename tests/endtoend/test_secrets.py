@@ -27,12 +27,10 @@ REFERENCES = {"TOKEN": "ssm:/flyback/token", "KEY": "secretsmanager:flyback/team
 VALUES = {"TOKEN": "hf_q8Zr2LxW0pTn5Vb7", "KEY": 'k3y "with" quotes\nand a second line'}
 # The job: waits until it was looked at, prints what it should not, proves that it has the values.
 JOB = """
-import hashlib, json, os, pathlib, sys, time
+import hashlib, json, os, pathlib, sys
+os.mkfifo("looked")
 pathlib.Path("ready").touch()
-for _ in range(600):
-    if pathlib.Path("looked").exists():
-        break
-    time.sleep(0.02)
+pathlib.Path("looked").read_text()  # until the other end is opened and closed
 values = {name: os.environ[name] for name in ("TOKEN", "KEY")}
 print("stdout", values)
 print("stderr", values["TOKEN"], values["KEY"], file=sys.stderr)
@@ -112,7 +110,7 @@ def look(machines: Path, over: threading.Event, seen: dict[str, Any]) -> None:
         seen["environments"] = [
             line for _, line, environment in everything if found_in(environment)
         ]
-        ready.with_name("looked").touch()
+        ready.with_name("looked").write_text("")
         return
 
 

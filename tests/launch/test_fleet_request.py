@@ -89,3 +89,20 @@ def test_no_zone_in_common_is_said_before_anything_is_asked() -> None:
     )
     with pytest.raises(CapacityError, match=r"us-east-1e.*c5\.xlarge"):
         fleet_request(make_plan(JOB, region="us-east-1"), TICKET, site)
+
+
+def test_a_zone_is_asked_for_once() -> None:
+    """Two subnets of one zone are duplicate pools to EC2: the one with more addresses is named."""
+    site = dataclasses.replace(
+        SITE,
+        subnets=(
+            Subnet(subnet_id="subnet-full", zone="us-east-1a", free_addresses=3),
+            Subnet(subnet_id="subnet-wide", zone="us-east-1a", free_addresses=200),
+            Subnet(subnet_id="subnet-b", zone="us-east-1b", free_addresses=3),
+        ),
+    )
+    request = fleet_request(make_plan(JOB, region="us-east-1"), TICKET, site)
+    (config,) = request["LaunchTemplateConfigs"]
+    pools = [(item["InstanceType"], item["SubnetId"]) for item in config["Overrides"]]
+    assert {subnet for _, subnet in pools} == {"subnet-wide", "subnet-b"}
+    assert len(pools) == len(set(pools))

@@ -16,6 +16,7 @@ from flyback.errors import FlybackError
 from flyback.launch.progress import silent
 
 HOURS = 0.25
+SAVE = "mkdir -p $FLYBACK_CHECKPOINT_DIR/1; touch $FLYBACK_CHECKPOINT_DIR/1/COMPLETE; "
 SWEEP_S = 900.0
 MARGIN_S = 120.0
 Who = Literal["client", "agent", "guardian"]
@@ -105,7 +106,7 @@ class Sweep:
     def _start(self, run_id: str, cloud: Any) -> Any:
         job = self._world.job(
             "crash",
-            command=["sh", "-c", "echo 1 > $FLYBACK_CHECKPOINT_DIR/place; sleep 4"],
+            command=["sh", "-c", SAVE + "sleep 4"],
             max_hours=HOURS,
             spot={"attempts": 3},
         )

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 import flyback
-from flyback.agent.checkpoints import INTERVAL_S
 from flyback.api.job import prepare
 from flyback.api.verbs import Options, start
 from flyback.launch.progress import silent
 
 MOMENTS = 100
+INTERVAL_S = 60.0  # what one checkpoint may cost: the job keeps its place on SIGTERM
 # The shipped workload, started as a command: this process's own packages stand for the image's.
 COMMAND = [
     *(sys.executable, "-m", "flyback.workloads", "spectral", "--json"),

@@ -153,13 +153,13 @@ def record_job(recorder: Recorder, folder: Path) -> None:
         run.certificate()
 
 
-def record_failed_upload(recorder: Recorder, role: str, folder: Path) -> None:
-    """A large file whose upload fails half way: the SDK takes its parts back."""
+def record_refused_upload(recorder: Recorder, role: str, folder: Path) -> None:
+    """A large file whose parts S3 does not take together: they are removed again."""
     large = folder / "large.bin"
-    large.write_bytes(bytes(9 * 2**20))
-    fault = Fault(service="s3", operation="UploadPart", code="InternalError", status=500)
+    large.write_bytes(bytes(40 * 2**20))
+    fault = Fault(service="s3", operation="CompleteMultipartUpload", code="InvalidPart", status=400)
     recorder.emulated.faults.add(fault)
-    with recorder.scenario("an upload that fails half way"), suppress(FlybackError):
+    with recorder.scenario("an upload whose parts are refused"), suppress(FlybackError):
         store = S3Store(_OUTPUTS, client=recorder.as_role(role, "s3"))
         store.put_file("runs/x/large.bin", large)
     recorder.emulated.faults.clear()
@@ -465,7 +465,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             record_job(recorder, home / "job")
             described = cloud.emulated.clients("ec2", REGION).describe_instances()
             instance = described["Reservations"][0]["Instances"][0]["InstanceId"]
-            record_failed_upload(recorder, role, home)
+            record_refused_upload(recorder, role, home)
             record_scope(recorder, role, instance)
             record_plain_http(recorder)
             record_single_calls(recorder, instance)

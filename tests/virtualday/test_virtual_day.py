@@ -79,14 +79,15 @@ def _day(folder: Path, seed: int, runs: Sequence[int]) -> tuple[str, list[str]]:
 def test_proof_virtual_day(tmp_path: Path, sweep: Callable[[Sequence[int]], list[int]]) -> None:
     """24 hours with 50 runs end within two minutes; twice from one seed gives the same bytes."""
     runs = sweep(range(_RUNS))
-    stories = []
-    began = time.monotonic()
+    stories, lasted = [], []
     for _ in range(2):
+        began = time.monotonic()
         shutil.rmtree(tmp_path / "day", ignore_errors=True)
         (tmp_path / "day" / "work").mkdir(parents=True)
         (tmp_path / "day" / "work" / "stand-in.sh").write_text(_STAND_IN)
         stories.append(_day(tmp_path / "day", 1, runs))
-    seconds = (time.monotonic() - began) / 2
+        lasted.append(time.monotonic() - began)
+    seconds = max(lasted)
     (first, kinds), (second, _) = stories
     lines = zip(first.splitlines(), second.splitlines(), strict=False)
     differing = [(one, other) for one, other in lines if one != other]

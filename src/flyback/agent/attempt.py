@@ -7,6 +7,7 @@ interruption, stall, failed set-up) get a row `skipped`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import platform
 import traceback
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flyback.agent.cells import Surroundings
+from flyback.agent.cells import Surroundings, checkpoint_levels
 from flyback.agent.checkpoints import Checkpoints
 from flyback.agent.child import Ended
 from flyback.agent.deadline import Deadline, deadline_tag
@@ -33,6 +34,7 @@ from flyback.spec.codec import dumps, write_atomic
 from flyback.spec.event import MarkerKind
 from flyback.spec.launch import Launch
 from flyback.spec.result import Result
+from flyback.store.notice import gigabytes_in_notice
 
 __all__ = ["Attempt", "Outcome"]
 
@@ -104,6 +106,7 @@ class Attempt:
         bench.supervisor.tick()
         surroundings = prepare(bench, launch)
         bench.journal.tell("prepared")
+        self._watch_checkpoints(launch)
         self._resume()
         rows = Rows(launch.run_id, launch.job)
         cells = list(launch.job.cells())
@@ -146,19 +149,17 @@ class Attempt:
         self._bring_home(gathering)
 
     def _resume(self) -> None:
-        """Go on where an earlier attempt ended: its finished cells, and its newest checkpoint."""
+        """Go on behind the cells that an earlier attempt finished."""
         bench = self._bench
-        if self.checkpoints is None or bench.options.attempt == 1:
+        if bench.options.attempt == 1:
             return
         self.rows = finished(bench.store, bench.run, bench.options.attempt)
-        manifest = self.checkpoints.restore()
-        if self.rows or manifest is not None:
-            taken = {} if manifest is None else {"taken_at": manifest.taken_at}
-            bench.journal.tell("resumed", cells=len(self.rows), **taken)
+        if self.rows:
+            bench.journal.tell("resumed", cells=len(self.rows))
 
     def _save(self) -> None:
         if self.checkpoints is not None:
-            self.checkpoints.save(self._bench.clock.now())
+            self.checkpoints.tick(self._bench.clock.now())
 
     def _bring_home(self, gathering: Gathering) -> None:
         """What the cell made goes home before the next one starts."""
@@ -184,6 +185,27 @@ class Attempt:
         text = "".join(dumps(row) + "\n" for row in self.rows)
         write_atomic(self._bench.scratch.results, text.encode())
 
+    def _watch_checkpoints(self, launch: Launch) -> None:
+        bench = self._bench
+        folder = bench.scratch.checkpoints(launch.job.checkpoint_dir)
+        prefix = bench.run.checkpoints
+        if launch.engine == "ec2" and launch.network_gbps:
+            self._say_what_fits(launch)
+        levels = checkpoint_levels(launch.job)
+        self.checkpoints = Checkpoints(bench.store, prefix, folder, bench.journal, levels)
+        bench.supervisor.also_watch(self.checkpoints)
+
+    def _say_what_fits(self, launch: Launch) -> None:
+        """How much can be brought home after an interruption notice, before it is needed."""
+        with contextlib.suppress(FlybackError):
+            kind = self._bench.services.metadata.get("instance-type") or ""
+            if kind in launch.network_gbps:
+                gbps = launch.network_gbps[kind]
+                most = round(gigabytes_in_notice(gbps), 1)
+                self._bench.journal.tell(
+                    "notice-allows", instance_type=kind, network_gbps=gbps, gigabytes=most
+                )
+
     def _concerns(self, launch: Launch) -> list[Concern]:
         bench = self._bench
         store, log = bench.store, bench.scratch.log
@@ -196,15 +218,6 @@ class Attempt:
             Heartbeat(store, bench.keys.heartbeat, self._beat),
             self.shipping,
         ]
-        self.checkpoints = Checkpoints(
-            bench.scratch.checkpoints(launch.job.checkpoint_dir),
-            bench.scratch.folder / "staged",
-            store,
-            bench.run,
-            bench.options.attempt,
-            bench.journal,
-        )
-        concerns.append(self.checkpoints)
         on_ec2 = launch.engine == "ec2"
         services = bench.services
         moved = functools.partial(deadline_tag, services.metadata) if on_ec2 else lambda: None

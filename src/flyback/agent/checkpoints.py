@@ -1,182 +1,184 @@
-"""Checkpoints on their way out, and back on the next attempt's machine.
+"""Checkpoints on their way while the job goes on: shards as they are written, the manifest last.
 
-The job writes them; the agent keeps them safe. In two phases: every file goes up under the name of
-its content, then one manifest names them all, so that whoever reads it finds a whole checkpoint or
-the one before. A file counts as written when its name does not begin with a dot: write it under
-another name first, then rename it.
+    <checkpoint folder>/<name>/<shards>     each complete under its name, renamed into place
+    <checkpoint folder>/<name>/COMPLETE     written by the job when all shards are there
+
+A shard travels once two looks in a row find it unchanged; a checkpoint counts once its manifest is
+there. `index.json` names those that count, newest first: a machine may not list the bucket. When the job
+is asked to end, or the machine to be taken, whatever is complete by then still arrives.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
-import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from flyback.agent.journal import Journal
-from flyback.errors import AccessDeniedError, FlybackError, NotFoundError
-from flyback.spec.paths import RunPaths
+from flyback.errors import FlybackError, ServiceError
+from flyback.spec.paths import COMPLETE
+from flyback.store.commit import Commit, fetch
 from flyback.store.protocol import Store
 
-__all__ = ["INTERVAL_S", "Checkpoints", "Manifest"]
+__all__ = ["COMPLETE", "Checkpoints", "restore"]
 
-INTERVAL_S = 60.0
-"""Between two uploads at least: what a machine that dies without a notice can lose."""
+INDEX = "index.json"
+_PERIOD_S = 5.0
+_LEFT_S = 60.0  # of the notice, after the job's grace and before logs and markers
+_UNFINISHED = (".tmp", ".part", ".partial", ".incomplete")
+_State = tuple[int, int]
 
-_LOOK_S = 10.0
 
+@dataclass
+class _Underway:
+    """A checkpoint that is being written or uploaded."""
 
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """One whole checkpoint.
-
-    Args:
-        attempt: Which one made it.
-        taken_at: When its newest file was read, seconds since the epoch.
-        files: Name below the checkpoint folder → SHA-256 of its content.
-    """
-
-    attempt: int
-    taken_at: float
-    files: Mapping[str, str]
+    commit: Commit
+    seen: dict[str, _State] = field(default_factory=dict)
+    added: dict[str, _State] = field(default_factory=dict)
+    taken_at: float = 0.0
+    done: Future[None] | None = None
 
 
 class Checkpoints:
-    """Keeps a job's checkpoint folder safe.
+    """A concern of the supervisor.
 
     Args:
-        folder: Where the job writes.
-        staging: Where files are copied to before they go up; a job may replace its own meanwhile.
         store: Where to.
-        paths: The run's keys.
-        attempt: This one's number.
-        journal: Told of each upload.
+        prefix: Key below which the run's checkpoints lie, without a slash at its end.
+        folder: `FLYBACK_CHECKPOINT_DIR`.
+        journal: Told of each that is committed, or not.
+        levels: How deep the checkpoints lie in the folder.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        staging: Path,
-        store: Store,
-        paths: RunPaths,
-        attempt: int,
-        journal: Journal,
+        self, store: Store, prefix: str, folder: Path, journal: Journal, levels: int = 1
     ) -> None:
-        self._folder = folder
-        self._staging = staging
         self._store = store
-        self._paths = paths
-        self._attempt = attempt
+        self._prefix = prefix
+        self._folder = folder
         self._journal = journal
-        self._sent: frozenset[str] = frozenset()
-        self._last: dict[str, str] = {}
-        self._state: tuple[Any, ...] = ()
-        self._next = 0.0
+        self._levels = levels
+        self._underway: dict[str, _Underway] = {}
+        self._closed = set(self._folders())  # restored: committed before
+        self._executor = ThreadPoolExecutor(1, "flyback-checkpoint")  # commits in their order
         self.due = 0.0
 
     def tick(self, now: float) -> None:
-        """Upload what has changed, a minute after the last time at the earliest."""
-        self.due = now + _LOOK_S
-        if now >= self._next and self.changed():
-            with contextlib.suppress(FlybackError, OSError):
-                self.save(now)
-                self._next = now + INTERVAL_S
+        """Look for shards that have come to rest; never waits."""
+        self.due = now + _PERIOD_S
+        for name, folder in self._folders().items():
+            if name not in self._closed:
+                with contextlib.suppress(OSError):  # the job removed it meanwhile
+                    self._look(name, folder, now)
+        self._reap()
 
-    def changed(self) -> bool:
-        """Whether the folder holds something that is not up yet."""
-        state = self._look()
-        return bool(state) and state != self._state
+    def finish(self, now: float, between: Callable[[], None], *, hurried: bool) -> None:
+        """Let complete checkpoints arrive; those that are not complete are left.
 
-    def save(self, now: float) -> bool:
-        """Upload the checkpoint as it is; whether there was anything new.
-
-        Raises:
-            FlybackError: it could not be brought home; the one before still counts.
+        Args:
+            now: Seconds since the epoch.
+            between: Called every half second, so that the heartbeat goes on.
+            hurried: The machine goes away: wait for a minute at most.
         """
-        state = self._look()
-        files = {name: self._stage(path) for name, path in self._files()}
-        if not files or files == self._last:
-            self._state = state
-            return False
-        size = 0
-        for digest in sorted(set(files.values()) - self._sent):
-            staged = self._staging / digest
-            size += staged.stat().st_size
-            self._store.put_file(self._paths.checkpoint_file(digest), staged)
-        manifest = Manifest(attempt=self._attempt, taken_at=now, files=files)
-        text = json.dumps(
-            {"attempt": self._attempt, "taken_at": now, "files": manifest.files}, sort_keys=True
-        )
-        self._store.put(self._paths.checkpoint, text.encode() + b"\n")
-        self._sent |= frozenset(files.values())
-        self._last, self._state = files, state
-        shutil.rmtree(self._staging, ignore_errors=True)
-        self._journal.tell("checkpoint", taken_at=now, files=len(files), bytes=size)
-        return True
-
-    def restore(self) -> Manifest | None:
-        """Bring the newest whole checkpoint of an earlier attempt; None where there is none.
-
-        One that does not hash to what its manifest says is not used.
-        """
-        try:
-            found = json.loads(self._store.get(self._paths.checkpoint))
-            manifest = Manifest(
-                attempt=int(found["attempt"]),
-                taken_at=float(found["taken_at"]),
-                files=dict(found["files"]),
-            )
-        except (NotFoundError, AccessDeniedError):  # S3 says so to who may not list the bucket
-            return None
-        for name, digest in manifest.files.items():
-            target = self._folder / PurePosixPath(name)
-            if not target.resolve().is_relative_to(self._folder.resolve()):
-                raise FlybackError(f"the checkpoint's file {name!r} leaves its folder")
-            self._store.get_file(self._paths.checkpoint_file(digest), target)
-            if _sha256(target) != digest:
-                shutil.rmtree(self._folder)
-                self._folder.mkdir(parents=True)
-                return None
-        self._last = dict(manifest.files)
-        self._sent = frozenset(manifest.files.values())
-        self._state = self._look()
-        return manifest
-
-    def stop(self) -> None:
-        """Look no more: the end uploads once more by itself."""
+        self.tick(now)
         self.due = math.inf
+        looks = int(_LEFT_S / 0.5) if hurried else None
+        while looks is None or looks > 0:
+            running = [u.done for u in self._underway.values() if u.done is not None]
+            if not running:
+                break
+            wait(running, timeout=0.5)
+            self._reap()
+            between()
+            looks = looks if looks is None else looks - 1
+        for name, underway in self._underway.items():
+            underway.commit.abandon()
+            self._journal.tell("checkpoint-left", name=name, complete=underway.done is not None)
+        self._underway.clear()
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _files(self) -> Iterator[tuple[str, Path]]:
-        if not self._folder.is_dir():
+    def _folders(self) -> dict[str, Path]:
+        found = self._folder.glob("/".join("*" * self._levels))
+        return {
+            path.relative_to(self._folder).as_posix(): path
+            for path in sorted(found)
+            if path.is_dir() and path.name[0] != "."
+        }
+
+    def _look(self, name: str, folder: Path, now: float) -> None:
+        underway = self._underway.get(name)
+        if underway is None:
+            underway = _Underway(Commit(self._store, f"{self._prefix}/{name}"))
+            self._underway[name] = underway
+        if underway.done is not None:
             return
-        for path in sorted(self._folder.rglob("*")):
-            inner = path.relative_to(self._folder)
-            if path.is_file() and not any(part.startswith(".") for part in inner.parts):
-                yield inner.as_posix(), path
+        complete = (folder / COMPLETE).exists()  # before the files, which were there before it
+        files = {
+            path.relative_to(folder).as_posix(): path
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and not path.name.endswith(_UNFINISHED) and path.name[0] != "."
+        }
+        for shard, path in files.items():
+            state = _state(path)
+            settled = complete or underway.seen.get(shard) == state
+            if settled and shard not in underway.added and shard != COMPLETE:
+                underway.added[shard] = state
+                underway.commit.add(shard, path)
+            underway.seen[shard] = state
+        if complete:
+            underway.taken_at = now
+            underway.done = self._executor.submit(self._commit, name, folder, underway)
 
-    def _look(self) -> tuple[Any, ...]:
-        found = []
-        for name, path in self._files():
-            with contextlib.suppress(FileNotFoundError):
-                stat = path.stat()
-                found.append((name, stat.st_size, stat.st_mtime_ns, stat.st_ino))
-        return tuple(found)
+    def _commit(self, name: str, folder: Path, underway: _Underway) -> None:
+        underway.commit.gather()
+        changed = [n for n, was in underway.added.items() if _state(folder / n) != was]
+        if changed:
+            raise ServiceError(f"{changed[0]} changed while it was uploaded", where=f"{folder}")
+        underway.commit.finish()
+        names = [name, *(n for n in _index(self._store, self._prefix) if n != name)]
+        self._store.put(f"{self._prefix}/{INDEX}", json.dumps(names).encode())
 
-    def _stage(self, path: Path) -> str:
-        """Copy a file aside; the name of its content."""
-        self._staging.mkdir(parents=True, exist_ok=True)
-        copied = self._staging / "copy"
-        shutil.copyfile(path, copied)
-        digest = _sha256(copied)
-        copied.replace(self._staging / digest)
-        return digest
+    def _reap(self) -> None:
+        for name, underway in list(self._underway.items()):
+            if underway.done is None or not underway.done.done():
+                continue
+            error = underway.done.exception()
+            if error is None:
+                self._journal.tell(
+                    "checkpoint-committed",
+                    name=name,
+                    files=len(underway.added),
+                    taken_at=underway.taken_at,
+                )
+            else:
+                underway.commit.abandon()
+                self._journal.tell("checkpoint-failed", name=name, error=str(error))
+            self._closed.add(name)
+            del self._underway[name]
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def restore(store: Store, prefix: str, folder: Path) -> str | None:
+    """Bring the newest checkpoint that arrives whole; its name, or None where there is none."""
+    for name in _index(store, prefix):
+        with contextlib.suppress(FlybackError):
+            fetch(store, f"{prefix}/{name}", folder / name)
+            (folder / name / COMPLETE).touch()
+            return name
+    return None
+
+
+def _index(store: Store, prefix: str) -> list[str]:
+    try:
+        return [str(name) for name in json.loads(store.get(f"{prefix}/{INDEX}"))]
+    except (FlybackError, ValueError):  # without leave to list, an absent key is a denied one
+        return []
+
+
+def _state(path: Path) -> _State:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns

@@ -22,25 +22,37 @@ class CountingStore:
         self.puts = 0
         self.gets = 0
 
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
+    def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None
+    ) -> str:
         self.puts += 1
-        self._store.put(key, data, if_absent=if_absent)
+        if if_tag is None:
+            return self._store.put(key, data, if_absent=if_absent)
+        return self._store.put(key, data, if_absent=if_absent, if_tag=if_tag)
 
-    def put_file(self, key: str, path: Path) -> None:
+    def put_file(self, key: str, path: Path) -> str:
         self.puts += 1
-        self._store.put_file(key, path)
+        return self._store.put_file(key, path)
 
     def get(self, key: str) -> bytes:
         self.gets += 1
         return self._store.get(key)
 
+    def get_range(self, key: str, start: int, length: int, *, tag: str | None = None) -> bytes:
+        self.gets += 1
+        return self._store.get_range(key, start, length, tag=tag)
+
     def get_file(self, key: str, path: Path) -> None:
         self.gets += 1
         self._store.get_file(key, path)
+
+    def stat(self, key: str) -> StoredObject:
+        self.gets += 1
+        return self._store.stat(key)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         self.puts += 1  # S3 prices a listing as it does a PUT
         yield from self._store.list(prefix)
 
     def delete(self, key: str) -> None:
-        self._store.delete(key)  # S3 does not charge for it
+        self._store.delete(key)  # S3 takes nothing for that

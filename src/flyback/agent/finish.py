@@ -7,11 +7,9 @@ import json
 from typing import Any
 
 from flyback.agent.attempt import Attempt, Outcome
-from flyback.agent.checkpoints import Checkpoints
 from flyback.agent.environment import facts
 from flyback.agent.output import tail
 from flyback.agent.workbench import Workbench
-from flyback.errors import FlybackError
 from flyback.spec.codec import encode
 from flyback.spec.event import Marker
 
@@ -30,8 +28,9 @@ def finish(bench: Workbench, attempt: Attempt, outcome: Outcome) -> int:
     Raises:
         FlybackError: the store takes no marker.
     """
-    if attempt.checkpoints is not None and outcome.kind != "SUCCESS":
-        _save(bench, attempt.checkpoints)  # first of all: two minutes may be all there is
+    if attempt.checkpoints is not None:  # first of all: two minutes may be all there is
+        hurried = bench.supervisor.stop is not None
+        attempt.checkpoints.finish(bench.clock.now(), bench.supervisor.tick, hurried=hurried)
     if attempt.shipping is not None:
         attempt.shipping.finish(bench.clock)
     _bring_home(bench, attempt, final=outcome.kind != "INTERRUPTED")
@@ -49,14 +48,6 @@ def finish(bench: Workbench, attempt: Attempt, outcome: Outcome) -> int:
     outcome = _with_uploads(bench, outcome)
     _mark(bench, outcome)
     return EXIT_CODES[outcome.kind]
-
-
-def _save(bench: Workbench, checkpoints: Checkpoints) -> None:
-    try:
-        checkpoints.save(bench.clock.now())
-    except (FlybackError, OSError) as error:
-        bench.say(f"the last checkpoint could not be brought home: {error}")
-    checkpoints.stop()
 
 
 def _bring_home(bench: Workbench, attempt: Attempt, *, final: bool) -> None:

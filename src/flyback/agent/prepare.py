@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 from flyback.agent import requirements
 from flyback.agent.archive import unpack
 from flyback.agent.cells import Surroundings
+from flyback.agent.checkpoints import restore
 from flyback.agent.child import Command
+from flyback.agent.staging import Staging, cache_folder
 from flyback.agent.workbench import Workbench
 from flyback.errors import (
     AccessDeniedError,
@@ -23,9 +26,13 @@ from flyback.spec.codec import loads
 from flyback.spec.job import Input
 from flyback.spec.launch import Launch
 from flyback.spec.paths import workdir_key
+from flyback.store.meter import Meter
 from flyback.store.protocol import Store
+from flyback.store.transfer import each
 
 __all__ = ["fetch_launch", "prepare"]
+
+_THREADS = 16
 
 
 def fetch_launch(bench: Workbench) -> Launch:
@@ -52,10 +59,11 @@ def prepare(bench: Workbench, launch: Launch) -> Surroundings:
             where="image",
             remedy="leave out `image`, and bring packages through `requirements`",
         )
-    _bring_workdir(bench, launch)
+    staging = Staging(cache_folder(bench.options.root))
+    _bring_workdir(bench, launch, staging)
     for item in launch.job.inputs:
-        _bring_input(bench, item)
-    bench.scratch.checkpoints(launch.job.checkpoint_dir).mkdir(parents=True, exist_ok=True)
+        _bring_input(bench, item, staging)
+    _bring_checkpoint(bench, launch)
     surroundings = Surroundings(
         launch=launch,
         attempt=bench.options.attempt,
@@ -70,16 +78,25 @@ def prepare(bench: Workbench, launch: Launch) -> Surroundings:
     return surroundings
 
 
-def _bring_workdir(bench: Workbench, launch: Launch) -> None:
+def _bring_workdir(bench: Workbench, launch: Launch, staging: Staging) -> None:
     if launch.workdir_sha256 is None:
         return
     archive = bench.scratch.folder / "workdir.tar.gz"
-    bench.store.get_file(workdir_key(launch.workdir_sha256), archive)
+    staging.bring_hashed(bench.store, workdir_key(launch.workdir_sha256), archive)
     unpack(archive, launch.workdir_sha256, bench.scratch.work)
     archive.unlink()
 
 
-def _bring_input(bench: Workbench, item: Input) -> None:
+def _bring_checkpoint(bench: Workbench, launch: Launch) -> None:
+    folder = bench.scratch.checkpoints(launch.job.checkpoint_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    if bench.options.attempt > 1:
+        name = restore(bench.store, bench.run.checkpoints, folder)
+        if name is not None:
+            bench.journal.tell("checkpoint-restored", name=name)
+
+
+def _bring_input(bench: Workbench, item: Input, staging: Staging) -> None:
     """An input from the owner's machine came with the working directory; others are fetched."""
     target = bench.scratch.work / item.path
     if "://" not in item.source:
@@ -90,12 +107,12 @@ def _bring_input(bench: Workbench, item: Input) -> None:
     store = bench.services.open_store(f"{parts.scheme}://{parts.netloc}")
     key = parts.path.lstrip("/")
     try:
-        store.get_file(key, target)
+        staging.bring(store, key, target)
     except NotFoundError:
-        _bring_folder(store, key.rstrip("/") + "/", target, item)
+        _bring_folder(store, key.rstrip("/") + "/", item, target, staging)
 
 
-def _bring_folder(store: Store, prefix: str, target: Path, item: Input) -> None:
+def _bring_folder(store: Store, prefix: str, item: Input, target: Path, staging: Staging) -> None:
     found = [entry.key for entry in store.list(prefix) if not entry.key.endswith("/")]
     if not found:
         raise UserError(
@@ -103,11 +120,12 @@ def _bring_folder(store: Store, prefix: str, target: Path, item: Input) -> None:
             where=f"inputs: {item.path}",
             remedy="correct the URL; machines read the deployment's data bucket",
         )
-    for key in found:
-        inner = (target / key.removeprefix(prefix)).resolve()
+    places = {key: (target / key.removeprefix(prefix)).resolve() for key in found}
+    for key, inner in places.items():
         if not inner.is_relative_to(target.resolve()):
             raise UserError(f"the key {key!r} leaves its folder", where=f"inputs: {item.path}")
-        store.get_file(key, inner)
+    actions = (functools.partial(staging.bring, store, key, path) for key, path in places.items())
+    each(actions, Meter(), _THREADS)
 
 
 def _secrets(bench: Workbench, references: Mapping[str, str]) -> dict[str, str]:

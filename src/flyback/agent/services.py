@@ -68,13 +68,9 @@ def connect(options: Options) -> Services:
 
         return Session()
 
-    def opened(url: str) -> Store:
-        client = session().client("s3") if url.startswith("s3://") else None
-        return open_store(url, s3_client=client)
-
     return Services(
-        store=opened(options.store),
-        open_store=opened,
+        store=open_store(options.store),  # the region is in the environment, put there at boot
+        open_store=open_store,
         logs=lambda: session().logs,
         secret=lambda reference: _secret(session(), reference),
         power_off=_power_off,

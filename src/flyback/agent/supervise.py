@@ -63,6 +63,10 @@ class Supervisor:
         """Give these their turns from now on."""
         self._concerns = concerns
 
+    def also_watch(self, concern: Concern) -> None:
+        """Give this one its turns as well."""
+        self._concerns = [*self._concerns, concern]
+
     def tick(self) -> None:
         """Give every concern that is due its turn; the first stop that is asked for counts."""
         now = self._clock.now()

@@ -68,7 +68,7 @@ class Uploads:
             return self._store.get(key) == data
         return True
 
-    def _patiently(self, key: str, put: Callable[[], None], pauses: tuple[float, ...]) -> None:
+    def _patiently(self, key: str, put: Callable[[], object], pauses: tuple[float, ...]) -> None:
         for number, pause in enumerate((*pauses, None), start=1):
             try:
                 put()

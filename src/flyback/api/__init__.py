@@ -15,6 +15,7 @@ from flyback.api.reaping import Reaped, reap
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
 from flyback.api.verbs import NetworkChoice, Options, down, plan, run, serve, stored_objects, up
+from flyback.store.sync import sync
 
 __all__ = [
     "Finding",
@@ -46,5 +47,6 @@ __all__ = [
     "serve",
     "standing",
     "stored_objects",
+    "sync",
     "up",
 ]

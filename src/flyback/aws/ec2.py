@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -249,26 +250,28 @@ class Ec2(Service):
         return tuple(item["NetworkInterfaceId"] for item in found)
 
     def terminate(self, instance_ids: Sequence[str], *, at_once: bool = False) -> None:
-        """Terminate machines; ones that EC2 has forgotten do not matter.
+        """Terminate machines; ones that EC2 has forgotten, or does not know yet, do not matter.
 
         Args:
             instance_ids: Which.
             at_once: Do not wait for operating systems, which may hang.
         """
-        known = [name for name in instance_ids if self.instance(name) is not None]
-        if not known:  # one unknown id would refuse them all
-            return
-        if at_once:
-            try:
-                self._call("terminate_instances", InstanceIds=known, SkipOsShutdown=True)
-            except ServiceError as error:
-                if "SkipOsShutdown" not in error.what:
-                    raise
-            else:
-                return  # an older botocore, as Lambda may have, does not know the switch
-        self._call("terminate_instances", InstanceIds=known)
+        for instance_id in instance_ids:  # one unknown id would refuse them all
+            with contextlib.suppress(NotFoundError):
+                self._terminate(instance_id, at_once=at_once)
 
     def tag(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
         """Set tags of machines; the metadata service shows them at once."""
         pairs = [{"Key": key, "Value": text} for key, text in sorted(tags.items())]
         self._call("create_tags", Resources=list(instance_ids), Tags=pairs)
+
+    def _terminate(self, instance_id: str, *, at_once: bool) -> None:
+        if at_once:
+            try:
+                self._call("terminate_instances", InstanceIds=[instance_id], SkipOsShutdown=True)
+            except ServiceError as error:
+                if "SkipOsShutdown" not in error.what:
+                    raise
+            else:
+                return  # an older botocore, as Lambda may have, does not know the switch
+        self._call("terminate_instances", InstanceIds=[instance_id])

@@ -23,4 +23,5 @@ class Parameters(Service):
     def exists(self, name: str) -> bool:
         """Whether there is such a parameter; its value is not read."""
         wanted = [{"Key": "Name", "Option": "Equals", "Values": [name]}]
-        return bool(self._call("describe_parameters", ParameterFilters=wanted)["Parameters"])
+        pages = self._pages("describe_parameters", "Parameters", ParameterFilters=wanted)
+        return any(True for _ in pages)  # a page may be empty and not the last

@@ -31,6 +31,7 @@ VERBS = {
     "reap": "List what bills and belongs to flyback; --yes removes it.",
     "bench": "Measure a workload on this machine, its cells in turns.",
     "compare": "Compare two sets of results: faster, slower, the same, or undecided.",
+    "sync": "Make a folder or an S3 prefix like another: parallel, verified, resumable.",
     "down": "Remove flyback from the account and prove that nothing is left.",
     "audit": "Check what is granted, and what is used of it.",
     "rehearsal": "Serve an emulated cloud to any AWS client.",

@@ -148,7 +148,7 @@ def lost_work_s(records: Records, attempts: Sequence[int]) -> float:
         saved = [
             float(item.detail.get("taken_at", item.at))
             for item in events
-            if item.kind == "checkpoint"
+            if item.kind == "checkpoint-committed"
         ]
         last = ended[-1] if len(ended) == len(began) else events[-1].at
         lost += max(last - max([began[-1], *saved]), 0.0)

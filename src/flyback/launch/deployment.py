@@ -96,9 +96,10 @@ def find(session: Session, name: str) -> Deployment:
             where=where,
             remedy="run `flyback up` first",
         )
-    if stack.status not in READY:
+    if stack.status not in READY or not stack.outputs:
+        parts = "" if stack.outputs else ", and has no machines yet"  # data alone was taken in
         raise NotDeployedError(
-            f"the stack {stack_name(name)!r} is in state {stack.status}",
+            f"the stack {stack_name(name)!r} is in state {stack.status}{parts}",
             where=where,
             remedy="run `flyback up` again; it continues from there",
         )

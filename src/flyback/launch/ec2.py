@@ -146,6 +146,9 @@ class Ec2Executor:
             rehearsed=self._rehearsed,
             place=self._deployment.place,
             public_address=not self._deployment.private,
+            network_gbps={
+                c.instance_type: c.network_gbps for c in plan.candidates if c.network_gbps
+            },
         )
 
     def _send(self, payload: Payload, store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,7 @@ def fleet_request(plan: Plan, ticket: Ticket, site: Site) -> dict[str, Any]:
         ],
         "TagSpecifications": [
             {"ResourceType": kind, "Tags": tags}
-            for kind in ("fleet", "instance", "network-interface", "volume")
+            for kind in ("fleet", "instance", "volume")  # the template tags interfaces
         ],
     }
 
@@ -110,7 +111,7 @@ def _overrides(plan: Plan, site: Site) -> list[dict[str, Any]]:
             "BlockDeviceMappings": [disk],
         }
         for candidate in plan.candidates
-        for subnet in site.subnets
+        for subnet in _one_per_zone(site.subnets)
         if subnet.zone in candidate.zones
     ]
     if not found:
@@ -122,3 +123,16 @@ def _overrides(plan: Plan, site: Site) -> list[dict[str, Any]]:
             remedy="name other types in resources.any_of, or deploy with more subnets",
         )
     return found[:_MOST_OVERRIDES]
+
+
+def _one_per_zone(subnets: Sequence[Subnet]) -> tuple[Subnet, ...]:
+    """The subnet with the most addresses left in each zone.
+
+    EC2 refuses two subnets of one zone: "duplicate instance pools" (InvalidFleetConfig).
+    """
+    best: dict[str, Subnet] = {}
+    for subnet in subnets:
+        known = best.get(subnet.zone)
+        if known is None or subnet.free_addresses > known.free_addresses:
+            best[subnet.zone] = subnet
+    return tuple(best.values())

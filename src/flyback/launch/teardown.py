@@ -22,6 +22,7 @@ __all__ = ["down", "stored_objects", "terminate_and_wait"]
 
 _POLL_S = 5.0
 _PATIENCE_S = 900.0
+_UNKNOWN_S = 60.0  # so long EC2 may not know a machine that it has just started
 _ROUNDS = 5  # waiting for another command, a delete that fails, and one that keeps what holds it
 
 
@@ -96,12 +97,15 @@ def terminate_and_wait(
         return
     report("teardown", f"terminating {', '.join(instance_ids)}")
     session.ec2.terminate(instance_ids)
-    give_up = clock.now() + _PATIENCE_S
+    began = clock.now()
+    give_up = began + _PATIENCE_S
     waiting = set(instance_ids)
     while waiting:
         for instance_id in sorted(waiting):
             instance = session.ec2.instance(instance_id)
-            if instance is None or instance.state in GONE:
+            if instance is None and clock.now() - began < _UNKNOWN_S:
+                session.ec2.terminate([instance_id])
+            elif instance is None or instance.state in GONE:
                 waiting.discard(instance_id)
         if waiting and clock.now() > give_up:
             raise LeftoversError(

@@ -106,6 +106,7 @@ def as_candidate(offer: Offer) -> Candidate:
         gpu_count=kind.gpu_count,
         vcpus=kind.vcpus,
         memory_gib=kind.memory_gib,
+        network_gbps=kind.network_gbps,
     )
 
 

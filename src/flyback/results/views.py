@@ -56,6 +56,7 @@ def plan_view(plan: Plan, *, assumption: str = "") -> RenderableType:
     if plan.market == "local":
         return Group(*parts)
     parts += [_candidates(plan)]
+    parts += [Text(line) for line in _notices(plan)]
     parts += [Text(f"not {lost.instance_type}: {lost.reason}") for lost in plan.rejections]
     parts += [_quote(plan), *_free(plan.quote)]
     parts += [Text(f"Machine prices: {plan.candidates[0].price_source}", style="dim")]
@@ -166,6 +167,19 @@ def _plan_facts(plan: Plan, assumption: str) -> RenderableType:
     for number, (line, style) in enumerate(lines):
         text.append(("\n" if number else "") + line, style=style)
     return text
+
+
+def _notices(plan: Plan) -> list[str]:
+    """What a checkpoint may weigh, where the market is spot."""
+    if plan.market != "spot":
+        return []
+    from flyback.store.notice import gigabytes_in_notice
+
+    found = {c.instance_type: c.network_gbps for c in plan.candidates if c.network_gbps}
+    said = [f"{name} {gigabytes_in_notice(gbps):.1f} GB" for name, gbps in found.items()]
+    return (
+        [f"at most, within the two minutes of an interruption: {', '.join(said)}"] if said else []
+    )
 
 
 def _candidates(plan: Plan) -> Table:

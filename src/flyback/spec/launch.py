@@ -104,6 +104,7 @@ class Launch:
         rehearsed: Whether the account is an emulated one.
         public_address: Whether its machines have a public IPv4 address.
         place: Where its schedules are; None on the local engine.
+        network_gbps: Instance type → sustained bandwidth, Gbit/s, of those that were asked for.
     """
 
     run_id: str
@@ -122,3 +123,4 @@ class Launch:
     rehearsed: bool = False
     public_address: bool = True
     place: Place | None = None
+    network_gbps: Mapping[str, float] = field(default_factory=dict)

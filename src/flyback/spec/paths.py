@@ -12,6 +12,7 @@ from pathlib import Path
 
 __all__ = [
     "BUNDLES",
+    "COMPLETE",
     "LEASES",
     "WORKDIRS",
     "AttemptPaths",
@@ -23,6 +24,8 @@ __all__ = [
 ]
 
 BUNDLES = "bundles"
+COMPLETE = "COMPLETE"
+"""The file that a job writes last into a checkpoint's folder."""
 LEASES = "leases"
 WORKDIRS = "workdirs"
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -127,15 +130,6 @@ class RunPaths:
         return f"{self.prefix}/certificate.json"
 
     @property
-    def checkpoint(self) -> str:
-        """Manifest of the newest whole checkpoint; names its files by their content."""
-        return f"{self.prefix}/checkpoint.json"
-
-    def checkpoint_file(self, sha256: str) -> str:
-        """A file of a checkpoint."""
-        return f"{self.prefix}/checkpoints/{sha256}"
-
-    @property
     def ledger(self) -> str:
         """Prefix of the guardian's create-ledger: one object per entry."""
         return f"{self.prefix}/ledger"
@@ -144,6 +138,11 @@ class RunPaths:
     def marker(self) -> str:
         """The run's terminal marker, created with If-None-Match."""
         return f"{self.prefix}/marker.json"
+
+    @property
+    def checkpoints(self) -> str:
+        """Prefix of the checkpoints, which all attempts share."""
+        return f"{self.prefix}/checkpoints"
 
     def attempt(self, number: int) -> AttemptPaths:
         """Keys of attempt `number`, which counts from 1."""

@@ -19,6 +19,7 @@ class Candidate:
         spot_usd_hour: Typical spot price; None where no figure is known.
         on_demand_usd_hour: None where no figure is known.
         price_source: Source and date of the prices.
+        network_gbps: Sustained bandwidth, Gbit/s; None where no figure is known.
     """
 
     instance_type: str
@@ -30,6 +31,7 @@ class Candidate:
     gpu_count: int
     vcpus: int
     memory_gib: float
+    network_gbps: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

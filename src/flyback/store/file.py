@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from flyback.errors import ConflictError, NotFoundError, ServiceError, UserError
+from flyback.errors import ConflictError, NotFoundError, ServiceError
+from flyback.store.keys import file_of
+from flyback.store.landing import PART_PREFIX, landing, write_all
 from flyback.store.protocol import StoredObject
 
 __all__ = ["FileStore"]
+
+_PIECE = 1 << 18
+_ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 class FileStore:
@@ -20,61 +24,65 @@ class FileStore:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.url = self.root.as_uri()
+        self._inside: set[str] = set()
 
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
+    def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None
+    ) -> str:
         target = self.path(key)
-        temporary = self._temporary(target)
-        try:
-            temporary.write_bytes(data)
-            self._commit(temporary, target, if_absent=if_absent)
-        except OSError as error:
-            raise ServiceError(f"{error}", where=f"{target}", remedy="free some disk") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self._written(target), landing(target, wait=True) as (descriptor, part):
+            write_all(descriptor, data, 0)
+            if if_absent:
+                self._claim(descriptor, part, target)
+            elif if_tag is not None and self._tag_or_none(target) != if_tag:
+                raise ConflictError("the object has changed", where=f"{target}")
+        return _tag(target.stat())
 
-    def put_file(self, key: str, path: Path) -> None:
+    def put_file(self, key: str, path: Path) -> str:
         target = self.path(key)
-        temporary = self._temporary(target)
-        try:
-            shutil.copyfile(path, temporary)
-            temporary.replace(target)
-        except OSError as error:
-            raise ServiceError(f"{error}", where=f"{target}", remedy="free some disk") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self._written(target):
+            _copy(path, target, wait=True)
+        return _tag(target.stat())
 
     def get(self, key: str) -> bytes:
         path = self.path(key)
-        try:
+        with _found(path):
             return path.read_bytes()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise NotFoundError("no such object", where=f"{path}") from error
+
+    def get_range(self, key: str, start: int, length: int, *, tag: str | None = None) -> bytes:
+        path = self.path(key)
+        with _found(path), path.open("rb") as file:
+            if tag is not None and _tag(os.fstat(file.fileno())) != tag:
+                raise ConflictError("the object has changed", where=f"{path}")
+            file.seek(start)
+            return file.read(length)
 
     def get_file(self, key: str, path: Path) -> None:
         source = self.path(key)
         if not source.is_file():
             raise NotFoundError("no such object", where=f"{source}")
-        temporary = self._temporary(path)
-        try:
-            shutil.copyfile(source, temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self._written(path):
+            _copy(source, path, wait=False)
+
+    def stat(self, key: str) -> StoredObject:
+        path = self.path(key)
+        if not path.is_file():
+            raise NotFoundError("no such object", where=f"{path}")
+        return _described(key, path.stat())
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        found = []
-        for folder, _, names in os.walk(self.root):
-            for name in names:
-                if name.startswith(_TEMPORARY):
-                    continue
-                path = Path(folder, name)
-                key = path.relative_to(self.root).as_posix()
-                if key.startswith(prefix):
-                    found.append(StoredObject(key, path.stat().st_size))
-        yield from sorted(found, key=lambda item: item.key)
+        start = self.root / prefix.rpartition("/")[0]
+        if not start.resolve().is_relative_to(self.root):
+            return
+        skip = len(os.fspath(self.root)) + 1
+        for path, entry in sorted(_files(os.fspath(start))):
+            key = path[skip:].replace(os.sep, "/")
+            if key.startswith(prefix):
+                yield _described(key, entry)
 
     def delete(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        with contextlib.suppress(*_ABSENT):
+            self.path(key).unlink()
 
     def path(self, key: str) -> Path:
         """The file of a key.
@@ -82,27 +90,68 @@ class FileStore:
         Raises:
             UserError: the key leads out of the store's folder.
         """
-        path = self.root / key
-        if not path.resolve().is_relative_to(self.root) or key.endswith("/"):
-            raise UserError(f"the key {key!r} leaves its folder", where=self.url)
-        return path
+        return file_of(self.root, key, self.url, self._inside)
 
     @staticmethod
-    def _temporary(target: Path) -> Path:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=_TEMPORARY)
-        os.close(handle)
-        return Path(name)
-
-    @staticmethod
-    def _commit(temporary: Path, target: Path, *, if_absent: bool) -> None:
-        if not if_absent:
-            temporary.replace(target)
-            return
+    def _tag_or_none(target: Path) -> str | None:
         try:
-            target.hardlink_to(temporary)  # fails where the name exists, in one step
+            return _tag(target.stat())
+        except _ABSENT:
+            return None
+
+    @staticmethod
+    def _claim(descriptor: int, part: Path, target: Path) -> None:
+        """Take the name if it is free, in one step."""
+        os.fsync(descriptor)
+        try:
+            target.hardlink_to(part)
         except FileExistsError as error:
             raise ConflictError("the object exists", where=f"{target}") from error
 
+    @staticmethod
+    @contextlib.contextmanager
+    def _written(target: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ServiceError(f"{error}", where=f"{target}", remedy="free some disk") from error
 
-_TEMPORARY = ".flyback-part-"
+
+@contextlib.contextmanager
+def _found(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _ABSENT as error:
+        raise NotFoundError("no such object", where=f"{path}") from error
+
+
+def _copy(source: Path, target: Path, *, wait: bool) -> None:
+    with source.open("rb") as file, landing(target, wait=wait) as (descriptor, _):
+        offset = 0
+        while piece := file.read(_PIECE):
+            write_all(descriptor, piece, offset)
+            offset += len(piece)
+
+
+def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Files below a folder, links to files included, parts left out."""
+    folders = [folder]
+    while folders:
+        try:
+            entries = os.scandir(folders.pop())
+        except _ABSENT:
+            continue
+        with entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file() and not entry.name.startswith(PART_PREFIX):
+                    yield entry.path, entry.stat()
+
+
+def _described(key: str, entry: os.stat_result) -> StoredObject:
+    return StoredObject(key, entry.st_size, _tag(entry), entry.st_mtime)
+
+
+def _tag(entry: os.stat_result) -> str:
+    return f"{entry.st_ino:x}-{entry.st_mtime_ns:x}-{entry.st_size:x}"

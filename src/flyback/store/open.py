@@ -8,7 +8,7 @@ from pathlib import Path
 from flyback.errors import UserError
 from flyback.store.protocol import Store
 
-__all__ = ["open_store"]
+__all__ = ["open_place", "open_store"]
 
 
 def open_store(url: str, *, s3_client: object = None) -> Store:
@@ -16,7 +16,8 @@ def open_store(url: str, *, s3_client: object = None) -> Store:
 
     Args:
         url: Where.
-        s3_client: A boto3 S3 client, for s3 URLs; None makes one from the environment.
+        s3_client: A boto3 S3 client, for s3 URLs; None reaches S3 by the environment, and takes
+            the quick client where it is installed.
 
     Raises:
         UserError: the URL's scheme is none of these.
@@ -29,7 +30,8 @@ def open_store(url: str, *, s3_client: object = None) -> Store:
     if parts.scheme == "s3":
         from flyback.store.s3 import S3Store
 
-        return S3Store(parts.netloc, prefix=parts.path.strip("/"), client=s3_client)
+        prefix = url.removeprefix("s3://").partition("/")[2].strip("/")  # `?` and `#` are its own
+        return S3Store(parts.netloc, prefix=prefix, client=s3_client)
     if parts.scheme == "memory":
         from flyback.store.memory import MemoryStore
 
@@ -37,3 +39,19 @@ def open_store(url: str, *, s3_client: object = None) -> Store:
     raise UserError(
         f"{url!r} is no store", remedy="write file:///folder, s3://bucket or memory://name"
     )
+
+
+def open_place(place: str) -> Store:
+    """A store by its URL, or the folder of that name.
+
+    Raises:
+        UserError: the URL's scheme is unknown, or the name is a file's.
+    """
+    if "://" in place:
+        return open_store(place)
+    from flyback.store.file import FileStore
+
+    folder = Path(place).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise UserError("is a file, and a sync takes folders", where=place)
+    return FileStore(folder)

@@ -61,11 +61,11 @@ class Boot(Plugin):
     class Params(PluginParams):
         """Which library."""
 
-        library: Literal["numpy", "torch"] = parameter("numpy", "what the program imports")
+        backend: Literal["numpy", "torch"] = parameter("numpy", "what the program imports")
 
     def setup(self, p: Any, device: Device) -> None:
         del device
-        self._program = _TORCH if p.library == "torch" else _NUMPY
+        self._program = _TORCH if p.backend == "torch" else _NUMPY
         self._stages: list[tuple[float, float]] = []
 
     def run(self) -> Any:

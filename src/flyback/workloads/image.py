@@ -69,7 +69,7 @@ class Image(Plugin):
                 raise ParameterError("backend", "computes on the CPU only", remedy="backend=torch")
 
         @property
-        def library(self) -> str:
+        def computes_with(self) -> str:
             """The backend that `auto` stands for."""
             if self.backend != "auto":
                 return self.backend
@@ -81,7 +81,7 @@ class Image(Plugin):
         import numpy as np
 
         self._p, self._device = p, device
-        self.backend = "torch" if p.library == "dense" else p.library
+        self.backend = "torch" if p.computes_with == "dense" else p.computes_with
         if self.backend == "cv2" and importlib.util.find_spec("cv2") is None:
             raise MissingExtraError(
                 "OpenCV is not installed",
@@ -149,7 +149,7 @@ class Image(Plugin):
         def padded() -> Any:
             return functional.pad(x, (half,) * 4, mode="reflect")
 
-        if self._p.library == "dense":
+        if self._p.computes_with == "dense":
             square = torch.outer(line, line).expand(_CHANNELS, 1, -1, -1).contiguous()
             return lambda: functional.conv2d(padded(), square, groups=_CHANNELS)
         down = line.view(1, 1, -1, 1).expand(_CHANNELS, 1, -1, 1).contiguous()
@@ -191,7 +191,7 @@ class Image(Plugin):
 
     def _tensor(self) -> tuple[Any, Any]:
         """The images as torch wants them: shape (batch, channels, side, side), channels last."""
-        torch = torch_or_error(f"image on {self._p.library}")
+        torch = torch_or_error(f"image on {self._p.computes_with}")
         x = torch.from_numpy(self.images).permute(0, 3, 1, 2)
         return torch, (x.cuda() if self._device.kind == "cuda" else x)
 

@@ -54,17 +54,17 @@ class Matmul(Plugin):
             super().__post_init__()
             if not 1 <= self.n <= _SIDE_MAX:
                 raise ParameterError("n", f"must be from 1 to {_SIDE_MAX}, not {self.n}")
-            if self.library == "numpy" and self.dtype not in ("float32", "float64"):
+            if self.computes_with == "numpy" and self.dtype not in ("float32", "float64"):
                 raise ParameterError(
                     "backend", f"NumPy has no {self.dtype} product", remedy="write backend=torch"
                 )
-            if self.library == "numpy" and self.device != "cpu":
+            if self.computes_with == "numpy" and self.device != "cpu":
                 raise ParameterError(
                     "backend", "NumPy computes on the CPU only", remedy="write backend=torch"
                 )
 
         @property
-        def library(self) -> str:
+        def computes_with(self) -> str:
             """The backend that `auto` stands for."""
             if self.backend != "auto":
                 return self.backend
@@ -72,12 +72,12 @@ class Matmul(Plugin):
             return "numpy" if plain else "torch"
 
     def setup(self, p: Any, device: Device) -> None:
-        self.backend, self.dtype = p.library, p.dtype
+        self.backend, self.dtype = p.computes_with, p.dtype
         self.snr_floor_db = {"float64": 250.0, "float32": 110.0, "tf32": 60.0}.get(p.dtype, 40.0)
         wide = "float64" if p.dtype == "float64" else "float32"
         self._a, self._b = (device.normal(p.n, p.n, dtype=wide) for _ in range(2))
         self._n = p.n
-        if p.library == "torch":
+        if p.computes_with == "torch":
             torch = torch_or_error("matmul")
             torch.backends.cuda.matmul.allow_tf32 = p.dtype == "tf32"
             kind = getattr(torch, "float32" if p.dtype == "tf32" else p.dtype)

@@ -38,6 +38,7 @@ _OWN = {
     "boot": "flyback.workloads.boot:Boot",
     "disk": "flyback.workloads.disk:Disk",
     "image": "flyback.workloads.image:Image",
+    "io": "flyback.workloads.io.declaration:DECLARATION",
     "matmul": "flyback.workloads.matmul:Matmul",
     "spectral": "flyback.workloads.spectral.declaration:DECLARATION",
     "transformer": "flyback.workloads.transformer:Transformer",
