@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flyback.api import footprint as footprint
     from flyback.api import open_run as open_run
     from flyback.api import plan as plan
+    from flyback.api import reap as reap
     from flyback.api import rehearse as rehearse
     from flyback.api import run as run
     from flyback.api import run_ids as run_ids
@@ -42,6 +43,7 @@ __all__ = [
     "footprint",
     "open_run",
     "plan",
+    "reap",
     "rehearse",
     "run",
     "run_ids",

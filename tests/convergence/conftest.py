@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
+import importlib.util
 import json
-import os
 import re
 import shutil
-import sys
 import threading
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,27 +25,31 @@ from flyback.api.runs import Run
 from flyback.api.verbs import Options, deploy, remove, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.aws.ledger import FileLedger
-from flyback.aws.session import Session
 from flyback.errors import FlybackError
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
 from flyback.spec.codec import dumps
 from flyback.spec.event import Marker
 
+HERE = Path(__file__).parent
+
+
+def load(name: str) -> ModuleType:
+    """A module beside this one, which pytest's importlib mode does not put on the path."""
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+shared = load("copies")
+Copies, Line = shared.Copies, shared.Line
+
 RUN_ID = "cut-off"
 OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
 MODES = ("refused", "lost", "killed-before", "killed-after")
-_SERVICES = (
-    "cloudformation",
-    "ec2",
-    "iam",
-    "logs",
-    "resourcegroupstaggingapi",
-    "s3",
-    "service-quotas",
-    "ssm",
-    "sts",
-)
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(
     r"\b[a-z]+(-[a-z]+)*-[0-9a-f]{8,}\b"  # EC2's identifiers
@@ -132,40 +132,14 @@ class Client:
         raise KilledThread
 
 
-class Line:
-    """The boto3 clients of one cloud: to make them takes longer than most commands.
-
-    They call the front in this process; sockets have tests of their own.
-    """
-
-    def __init__(self, cloud: Cloud) -> None:
-        assert cloud.emulated is not None
-        self._client = Client()
-        self._made = Session(cloud.session._access, cloud.ledger)
-        events = self._made._boto._session
-        events.register("before-send", lambda **_: self._client.before())
-        cloud.emulated.clients.carry(events)
-        events.register("response-received", lambda **_: self._client.after())
-        for service in _SERVICES:
-            self._made.client(service)
-
-    def session(self, client: Client, ledger: FileLedger) -> Session:
-        """A session of its own for a process that begins now; earlier ones are over."""
-        self._client = client
-        session = Session(self._made._access, ledger)
-        session._clients = self._made._clients
-        self._made.calls = session.calls
-        return session
-
-
-def _line(cloud: Cloud) -> Line:
+def _line(cloud: Cloud) -> Any:
     assert cloud.emulated is not None
     if cloud.emulated not in _LINES:
         _LINES[cloud.emulated] = Line(cloud)
     return _LINES[cloud.emulated]
 
 
-_LINES: WeakKeyDictionary[Any, Line] = WeakKeyDictionary()
+_LINES: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 class ScriptedHost:
@@ -338,10 +312,11 @@ class Bench:
             expected = self._undisturbed(command)[1]
             with self.cloud_after(*command.before) as cloud:
                 copies = Copies(cloud)
-                told += copies.each(chosen, lambda case: self._differs(case, expected, copies))  # noqa: B023  # done within
+                ended = copies.each(chosen, lambda case: self._differs(case, expected, copies))  # noqa: B023  # done within
+                told += [f"{case}: {text}" for case, text in ended if text]
         return told
 
-    def _differs(self, case: Case, expected: dict[str, list[str]], copies: Copies) -> str:
+    def _differs(self, case: Case, expected: dict[str, list[str]], copies: Any) -> str:
         """Cut the command off, run it again; empty, or how the end differs."""
         cloud = copies.cloud
         assert cloud.emulated is not None
@@ -393,78 +368,6 @@ class Bench:
         machines = [item for group in made["Reservations"] for item in group["Instances"]]
         states = sorted(item["State"]["Name"] for item in machines)
         return {**canonical(cloud.emulated.inventory()), "machines ever": states}
-
-
-class Copies:
-    """Processes that each go on from here with a cloud, and a local home, of their own.
-
-    Args:
-        cloud: At rest: nobody waits on its clock.
-    """
-
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self._home = local_home()
-        self._copies = self._home.with_name("copies")
-        self._running: dict[int, Case] = {}
-
-    def each(self, cases: Sequence[Case], work: Callable[[Case], str]) -> list[str]:
-        """Do the work for each case; what it says where that is not nothing."""
-        gc.collect()
-        gc.freeze()  # or every copy's first collection would copy the memory too
-        told = []
-        try:
-            for case in cases:
-                if len(self._running) >= len(os.sched_getaffinity(0)):
-                    told.append(self._ended())
-                self._running[self._start(case, work)] = case
-            while self._running:
-                told.append(self._ended())
-        finally:
-            gc.unfreeze()
-        return [text for text in told if text]
-
-    def _start(self, case: Case, work: Callable[[Case], str]) -> int:
-        clock = self.cloud.emulated.clock if self.cloud.emulated else None
-        assert clock is not None
-        home = self._copies / f"{case.command.name}-{case.mode}-{case.k}"
-        shutil.copytree(self._home, home, symlinks=True)
-        sys.stdout.flush()
-        # The other threads of this process, the clock's and the server's, wait and hold nothing.
-        with clock._changed, warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-            pid = os.fork()
-        if pid:
-            return pid
-        told = "its process died"
-        try:
-            told = self._go_on(home, lambda: work(case))
-        except BaseException:  # noqa: BLE001  # the case's failure is told by the process above
-            told = traceback.format_exc()
-        finally:
-            (home / "told").write_text(told)
-            os._exit(0)
-
-    def _go_on(self, home: Path, work: Callable[[], str]) -> str:
-        """In the copy: threads are not copied, so the clock's begins anew."""
-        assert self.cloud.emulated is not None
-        clock, died = self.cloud.emulated.clock, []
-        threading.excepthook = lambda hooked: died.append(f"{hooked.thread}: {hooked.exc_value!r}")
-        os.environ["FLYBACK_HOME"] = str(home)
-        ledger = home / self.cloud.ledger.path.relative_to(self._home)
-        self.cloud = dataclasses.replace(self.cloud, ledger=FileLedger(ledger, self.cloud.clock))
-        clock._thread = threading.Thread(target=clock._run, daemon=True)
-        clock._thread.start()
-        told = work()
-        return told or "; ".join(died)
-
-    def _ended(self) -> str:
-        pid, status = os.wait()
-        case = self._running.pop(pid)
-        home = self._copies / f"{case.command.name}-{case.mode}-{case.k}"
-        file = home / "told"
-        told = file.read_text() if file.exists() else f"its process ended with status {status}"
-        shutil.rmtree(home)
-        return f"{case}: {told}" if told else ""
 
 
 @pytest.fixture

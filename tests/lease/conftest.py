@@ -1,314 +1,51 @@
-"""A deployed account in this process: real client, agent and guardian, each of which can die.
-
-The agent runs in a thread of its machine, the guardian in one of its function's; both by the
-simulated clock, with the emulated services and the roles that the stack gives them.
-"""
+"""A deployed account in this process: real client, agent and guardian, each of which can die."""
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 import json
-import threading
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import botocore.endpoint
 import pytest
 
-from flyback.agent import main as agent
+from flyback.agent import finish, supervise
 from flyback.agent.journal import Journal
-from flyback.agent.metadata import Metadata
-from flyback.agent.options import Options as AgentOptions
-from flyback.agent.services import Services
+from flyback.api import launching
 from flyback.api.verbs import Options, deploy
-from flyback.api.wiring import Cloud, _emulated, start_rehearsal
-from flyback.aws.session import Access, Session
-from flyback.launch.guardian.guard import from_environment
-from flyback.launch.guardian.handler import serve
+from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.aws.ledger import FileLedger
+from flyback.launch import watch
 from flyback.launch.progress import silent
-from flyback.rehearsal.functions.environment import Outcome
-from flyback.store.open import open_store
 
 OPTIONS = Options(cloud="rehearsal")
 REGION = "us-east-1"
 
 
-class Killed(BaseException):
-    """A process ends here, without any clean-up."""
+def load(path: Path) -> ModuleType:
+    """A module of the tests, which pytest's importlib mode does not put on the path."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
 
 
-class Off(BaseException):
-    """The machine that this thread ran on is off."""
-
-
-class KilledThread(Exception):  # noqa: N818  # the same, in a thread that others wait for
-    """A thread of the process ends here."""
-
-
-@dataclass
-class Death:
-    """When somebody dies: at its k-th step, before or after it takes effect.
-
-    Args:
-        k: Which step, from 1; 0: never.
-        after: Whether the step takes effect.
-    """
-
-    k: int = 0
-    after: bool = False
-    steps: int = field(default=0, init=False)
-    dead: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def before(self) -> None:
-        with self._lock:
-            self.steps += 1
-            number = self.steps
-        if self.dead or (number == self.k and not self.after):
-            self._die()
-
-    def behind(self) -> None:
-        with self._lock:
-            number = self.steps
-        if self.dead or (number == self.k and self.after):
-            self._die()
-
-    def watch(self, session: Session) -> None:
-        """Count every request of a session."""
-        events = session._boto._session
-        events.register("before-send", lambda **_: self.before())
-        events.register("response-received", lambda **_: self.behind())
-
-    def _die(self) -> None:
-        self.dead = True
-        if threading.current_thread() is threading.main_thread():
-            raise Killed
-        raise KilledThread
-
-
-class Imds(Metadata):
-    """What a machine of this process reads of itself."""
-
-    def __init__(self, machine: Machine) -> None:
-        super().__init__("http://127.0.0.1:1")
-        self._machine = machine
-
-    def get(self, path: str) -> str | None:
-        self._machine.check()
-        if path.startswith("tags/instance/"):
-            return self._machine.tags().get(path.removeprefix("tags/instance/"))
-        return self._machine.answers.get(path)
-
-
-class Machine:
-    """An operating system whose agent is a thread."""
-
-    def __init__(self, host: Host, instance_id: str) -> None:
-        self.host = host
-        self.instance_id = instance_id
-        self.answers: dict[str, str] = {}
-        self.off = False
-
-    def check(self) -> None:
-        """A machine that is off does nothing more."""
-        if self.off:
-            raise Off
-
-    def tags(self) -> dict[str, str]:
-        found = self.host.ec2.describe_instances(InstanceIds=[self.instance_id])
-        instance = found["Reservations"][0]["Instances"][0]
-        return {item["Key"]: item["Value"] for item in instance.get("Tags", [])}
-
-    def arm(self) -> None:
-        """The system's own timer, as `shutdown -P +N` counts: whole minutes downwards."""
-        clock = self.host.clock
-        deadline = int(self.tags()["flyback:deadline"])
-        at = clock.now() + int(deadline - clock.now()) // 60 * 60
-        if self.host.timers:
-            clock.call_at(max(at, clock.now()), self.power_off)
-
-    def power_off(self) -> None:
-        if not self.off and not self.host.hung:
-            self.host.machines.power_off(self.instance_id)
-
-    def run(self, clock: Any) -> None:
-        """User-data, then the agent."""
-        tags = self.tags()
-        self.arm()
-        machine, death = self, self.host.death
-
-        class Guarded:
-            """The clock, which ends this thread where the machine is off."""
-
-            def now(self) -> float:
-                machine.check()
-                return float(clock.now())
-
-            def sleep(self, seconds: float) -> None:
-                clock.sleep(seconds)
-                machine.check()
-
-            def wait(self, process: Any, seconds: float) -> bool:
-                ended = bool(clock.wait(process, seconds))
-                if machine.off:
-                    process.kill()
-                    process.wait()
-                machine.check()
-                return ended
-
-            def signalled(self, process: Any) -> None:
-                clock.signalled(process)
-
-        number = int(tags["flyback:attempt"])
-        services = Services(
-            store=open_store(tags["flyback:store"], s3_client=self.host.s3),
-            open_store=lambda url: open_store(url, s3_client=self.host.s3),
-            logs=Sink,
-            secret=lambda reference: reference,
-            power_off=self.power_off,
-            metadata=Imds(self),
-            rearm=self.arm,
-            environ={"PATH": "/usr/bin:/bin", "FLYBACK_DEATH": str(id(death))},
-        )
-        options = AgentOptions(
-            run_id=tags["flyback:run-id"],
-            store=tags["flyback:store"],
-            attempt=number,
-            root=self.host.folder / self.instance_id,
-        )
-        try:
-            agent.run(options, services, Guarded())
-        except (Off, KilledThread):
-            return
-
-
-class Sink:
-    """A log group that takes every line."""
-
-    def create_stream(self, group: str, stream: str) -> None:
-        """Taken."""
-
-    def put(self, group: str, stream: str, events: Any) -> None:
-        """Taken."""
-
-
-class Host:
-    """Runs the machines of a world."""
-
-    def __init__(self, cloud: Any, folder: Path) -> None:
-        self.machines = cloud.machines
-        self.clock = cloud.clock
-        self.folder = folder
-        self.ec2 = cloud.clients("ec2", REGION, "machine")
-        self.s3 = cloud.clients("s3", REGION, "machine")
-        self.all: dict[str, Machine] = {}
-        self.ended: dict[str, float] = {}
-        self.timers = True  # whether the machine's own timer works
-        self.hung = False  # whether the system does not go off
-        self.dead_agent = False  # whether the agent never comes up
-        self.death = Death()  # of the next agents, counted in events
-
-    def boot(self, instance_id: str, region: str) -> None:
-        del region
-        machine = self.all[instance_id] = Machine(self, instance_id)
-
-        def begin() -> None:
-            if machine.off:
-                return
-            if self.dead_agent:
-                machine.arm()
-                return
-            self.clock.spawn(f"agent {instance_id}", machine.run)
-
-        self.clock.call_after(45, begin)
-
-    def halt(self, instance_id: str) -> None:
-        if instance_id in self.all:
-            self.all[instance_id].off = True
-            self.ended.setdefault(instance_id, self.clock.now())
-
-    def notice(self, instance_id: str, action: str, at: float) -> None:
-        """EC2 takes the machine back."""
-        text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-        self.all[instance_id].answers["spot/instance-action"] = json.dumps(
-            {"action": action, "time": text}
-        )
-
-
-class Rooms:
-    """Execution environments whose handler is a thread of this process."""
-
-    def __init__(self, cloud: Any, real: Any) -> None:
-        self._cloud = cloud
-        self._real = real
-        self.death = Death()
-
-    def take(self, function: Any) -> Any:
-        session = self._real._sessions.take(
-            function.get("Role"),
-            function.name,
-            region=function.region,
-            service="lambda",
-            source_arn=function.arn,
-        )
-        return SimpleNamespace(
-            session=session,
-            alive=False,
-            log_stream="here",
-            lasts_until=session.ends_at,
-            close=lambda: None,
-            invoke=lambda request_id, event, holder=None: self._invoke(
-                function, session, request_id, event, holder
-            ),
-        )
-
-    def give_back(self, function: Any, environment: Any) -> None:
-        """Thrown away."""
-
-    def forget(self, arn: str) -> None:
-        """Nothing is kept."""
-
-    def interrupt(self) -> int:
-        return 0
-
-    def close(self) -> None:
-        """Nothing runs."""
-
-    def _invoke(
-        self, function: Any, session: Any, request_id: str, event: bytes, holder: Any
-    ) -> Outcome:
-        caller, clock = session.caller, self._cloud.clock.participant(f"lambda {request_id}")
-        access = Access(
-            region=function.region,
-            endpoint=self._cloud.endpoint,
-            access_key=caller.access_key,
-            secret_key=caller.secret,
-            session_token=caller.token,
-        )
-        clock.join()
-        if holder is not None:
-            holder.leave()
-        try:
-            guard = from_environment(function.environment, access, clock)
-            self.death.watch(guard.session)
-            self.death.watch(guard.stored_by)
-            done = serve(guard, json.loads(event))
-        except (KilledThread, Killed):
-            return Outcome(payload=b"{}", error="Runtime.ExitError")
-        except Exception as error:  # noqa: BLE001  # as Lambda does
-            text = json.dumps({"errorType": type(error).__name__, "errorMessage": str(error)})
-            return Outcome(payload=text.encode(), error="Unhandled")
-        finally:
-            if holder is not None:
-                holder.join()
-            clock.leave()
-        return Outcome(payload=json.dumps(done).encode())
+HERE = Path(__file__).parent
+shared = load(HERE.parent / "convergence" / "copies.py")
+dying = load(HERE / "dying.py")
+machines = load(HERE / "machines.py")
+rooms = load(HERE / "rooms.py")
 
 
 @dataclass
@@ -316,22 +53,20 @@ class World:
     """The account, its machines and its guardian."""
 
     cloud: Cloud
-    host: Host
-    rooms: Rooms
+    host: Any
+    rooms: Any
     folder: Path
+    line: Any
 
     @property
     def emulated(self) -> Any:
         return self.cloud.emulated
 
-    def client(self, death: Death | None = None) -> Cloud:
-        """One process of the command line."""
-        ledger = Path(self.cloud.ledger.path).parents[1]
-        environment = self.emulated.environment()
-        own = _emulated(environment, self.cloud.clock, ledger, self.emulated)
-        if death is not None:
-            death.watch(own.session)
-        return own
+    def client(self, death: Any = None) -> Cloud:
+        """One process of the command line; earlier ones are over."""
+        ledger = FileLedger(self.cloud.ledger.path, self.cloud.clock)
+        session = self.line.session(death or dying.Death(), ledger)
+        return dataclasses.replace(self.cloud, session=session, ledger=ledger)
 
     def job(self, name: str, **fields: Any) -> Path:
         """A job file."""
@@ -390,16 +125,16 @@ class World:
 def deployed(folder: Path) -> Iterator[World]:
     """A world with flyback in it."""
     # what the agent does per second of a job is done in a twentieth of it
-    cloud = start_rehearsal(folder / "cloud", region=REGION, factor=20.0)
+    cloud = start_rehearsal(local_home() / "rehearsal", region=REGION, factor=20.0)
     assert cloud.emulated is not None
     try:
-        host = Host(cloud.emulated, folder / "machines")
+        host = machines.Host(cloud.emulated, folder / "machines")
         cloud.emulated.machines.host = host
         cloud.emulated.reclaims._factor = 0.0  # EC2 takes machines back when the test says so
-        rooms = Rooms(cloud.emulated, cloud.emulated.workshop)
-        cloud.emulated.functions._workshop = rooms
+        functions = rooms.Rooms(cloud, cloud.emulated.workshop)
+        cloud.emulated.functions._workshop = functions
         deploy(cloud, OPTIONS, silent)
-        yield World(cloud, host, rooms, folder)
+        yield World(cloud, host, functions, folder, shared.Line(cloud))
     finally:
         cloud.emulated.stop()
 
@@ -413,16 +148,35 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
     with deployed(tmp_path) as found:
 
-        def dying(self: Journal, kind: Any, /, **detail: Any) -> None:
-            found.host.death.before()
-            tell(self, kind, **detail)
-            found.host.death.behind()
+        def mortal(self: Journal, kind: Any, /, **detail: Any) -> None:
+            try:
+                found.host.death.before()
+                tell(self, kind, **detail)
+                found.host.death.after()
+            except dying.KilledThread as killed:
+                raise dying.Killed from killed  # which the agent's own last resort does not catch
 
-        monkeypatch.setattr(Journal, "tell", dying)
+        monkeypatch.setattr(Journal, "tell", mortal)
         yield found
 
 
 @pytest.fixture
-def death() -> type[Death]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs take simulated time alone; what is alike each time is done once, or less often."""
+    monkeypatch.setattr(supervise, "Child", machines.Pretended)
+    monkeypatch.setattr(finish, "facts", lambda *_: {})
+    bundle = launching.build(local_home() / "bundles")
+    monkeypatch.setattr(launching, "build", lambda _: bundle)
+    monkeypatch.setattr(watch, "_CLOUD_POLL_S", 30.0)
+
+
+@pytest.fixture
+def copies(world: World) -> Any:
+    """Processes that go on from the world as it stands."""
+    return shared.Copies(world.cloud)
+
+
+@pytest.fixture
+def death() -> Any:
     """A way to die."""
-    return Death
+    return dying.Death

@@ -4,8 +4,8 @@
     <checkpoint folder>/<name>/COMPLETE     written by the job when all shards are there
 
 A shard travels once two looks in a row find it unchanged; a checkpoint counts once its manifest is
-there. `index.json` names those that count, newest first: a machine may not list the bucket. When the job
-is asked to end, or the machine to be taken, whatever is complete by then still arrives.
+there. `index.json` names those that count, newest first: a machine may not list the bucket. When
+the job is asked to end, or the machine to be taken, what is complete by then still arrives.
 """
 
 from __future__ import annotations

@@ -9,18 +9,16 @@ from flyback.api.job import Prepared
 from flyback.api.runs import Run
 from flyback.api.wiring import Cloud, elsewhere, local_home
 from flyback.errors import (
-    AccessDeniedError,
     AccountSetupError,
     FlybackError,
     ImageError,
     NetworkError,
     QuotaError,
     RefusedError,
-    ServiceError,
     UserError,
 )
 from flyback.infra.bundle import build
-from flyback.launch.daybook import commit, committed
+from flyback.launch.daybook import committed
 from flyback.launch.deployment import Deployment, find
 from flyback.launch.ec2 import Ec2Executor, Payload
 from flyback.launch.progress import Report
@@ -72,14 +70,12 @@ def decide(prepared: Prepared, region: str, day: DayCap | None = None) -> Plan:
 def _within_day(
     prepared: Prepared, where: Where, cloud: Cloud, records: Records, plan: Plan
 ) -> Plan:
-    """The plan within what the day's cap leaves; the most that it may cost is written down."""
-    now, run_id = cloud.clock.now(), records.paths.run_id
-    if where.max_usd_per_day is not None:
-        spoken_for = committed(records.remote, now, run_id)
-        cap = DayCap(usd=where.max_usd_per_day, committed_usd=spoken_for)
-        plan = decide(prepared, cloud.session.region, cap)
-    commit(records.remote, now, run_id, plan.ceiling_usd)
-    return plan
+    """The plan within what the day's cap leaves."""
+    if where.max_usd_per_day is None:
+        return plan
+    spoken_for = committed(records.remote, cloud.clock.now(), records.paths.run_id)
+    cap = DayCap(usd=where.max_usd_per_day, committed_usd=spoken_for)
+    return decide(prepared, cloud.session.region, cap)
 
 
 def launch_in_cloud(prepared: Prepared, where: Where, run_id: str, report: Report) -> Run:
@@ -220,8 +216,6 @@ def _let_go(records: Records, error: FlybackError, cloud: Cloud) -> None:
     written = records.written()
     if written is not None and written.region == cloud.session.region:
         let_go(cloud.session, records, written, error)
-    elif not isinstance(error, (AccessDeniedError, ServiceError)):  # refused before it was asked
-        commit(records.remote, cloud.clock.now(), records.paths.run_id, 0.0)
 
 
 def _give_up(tried: _Tried | None, error: FlybackError, cloud: Cloud) -> None:

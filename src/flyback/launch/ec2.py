@@ -12,6 +12,7 @@ from pathlib import Path
 from flyback.aws.session import Session
 from flyback.errors import CapacityError
 from flyback.launch.archive import Archive
+from flyback.launch.daybook import commit
 from flyback.launch.deployment import Deployment
 from flyback.launch.fleet import Site
 from flyback.launch.lease import arm_guardian, hold
@@ -107,6 +108,7 @@ class Ec2Executor:
         self._send(payload, records.remote)
         records.write(records.paths.job, plan.job)
         records.write(records.paths.plan, plan)
+        commit(records.remote, launch.created_at, launch.run_id, plan.ceiling_usd)
         # from here on somebody else ends what is left of this run, whatever becomes of us
         hold(records.remote, launch)
         arm_guardian(self._session, self._deployment.place, launch.run_id, launch.deadline)

@@ -156,6 +156,10 @@ def test_each_is_changed_in_place(
     assert answers.count("b.zip") >= 2
     found = client("scheduler").get_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
     assert found["ScheduleExpression"] == "rate(5 minutes)"
+    groups = client("scheduler").list_schedule_groups()["ScheduleGroups"]
+    (group,) = [item for item in groups if item["Name"] != "default"]
+    tags = client("scheduler").list_tags_for_resource(ResourceArn=group["Arn"])["Tags"]
+    assert {"Key": "tag", "Value": "2"} in tags
 
 
 def test_what_fails_is_undone(
