@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -39,13 +40,16 @@ def load(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
+dying = load("dying")
 shared = load("copies")
+rooms = load("rooms")
 Copies, Line = shared.Copies, shared.Line
+Killed, KilledThread = dying.Killed, dying.KilledThread
 
 RUN_ID = "cut-off"
 OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
@@ -62,14 +66,6 @@ _CHANCE = re.compile(
     r"|\b(ip-|ec2-)?\d+[.-]\d+[.-]\d+[.-]\d+\b(?!/)"  # addresses, but not networks
     r"|[-_][0-9A-Za-z]{12}\b"  # what CloudFormation appends to names
 )
-
-
-class Killed(BaseException):
-    """The client's process ends here, without any clean-up."""
-
-
-class KilledThread(Exception):  # noqa: N818  # the same, in a thread that others wait for
-    """A thread of the client's process ends here."""
 
 
 @dataclass
@@ -189,6 +185,8 @@ def emulated(folder: Path) -> Iterator[Cloud]:
     cloud = start_rehearsal(folder, region="us-east-1")
     assert cloud.emulated is not None
     cloud.emulated.machines.host = ScriptedHost(cloud)
+    # the guardian too, without a process: a copy has no server that one could reach
+    cloud.emulated.functions._workshop = rooms.Rooms(cloud, cloud.emulated.workshop)
     try:
         yield cloud
     finally:

@@ -42,10 +42,11 @@ def load(path: Path) -> ModuleType:
 
 
 HERE = Path(__file__).parent
-shared = load(HERE.parent / "convergence" / "copies.py")
-dying = load(HERE / "dying.py")
+SHARED = HERE.parent / "convergence"
+dying = load(SHARED / "dying.py")
+shared = load(SHARED / "copies.py")
+rooms = load(SHARED / "rooms.py")
 machines = load(HERE / "machines.py")
-rooms = load(HERE / "rooms.py")
 
 
 @dataclass
