@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -16,7 +17,6 @@ from moto import mock_aws
 from flyback.aws.ledger import FileLedger
 from flyback.aws.listings import LISTINGS
 from flyback.aws.session import Access, Session
-from flyback.launch import leftovers
 from flyback.launch.certify import certify_account
 from flyback.launch.leftovers import orphans, reap
 from flyback.spec.clock import SystemClock
@@ -38,14 +38,38 @@ class NoWait(SystemClock):
         self.time += max(seconds, 0) + 60
 
 
+class PlacementGroups:
+    """What EC2 answers about them; moto knows none."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, list[dict[str, str]]] = {}
+
+    def answer(self, client: Any) -> None:
+        """Stand in for the service in a client."""
+        events, done = client.meta.events, SimpleNamespace(status_code=200)
+
+        def listed(**_: Any) -> Any:
+            named = ({"GroupName": name, "Tags": tags} for name, tags in self.held.items())
+            return done, {"PlacementGroups": list(named)}
+
+        def deleted(params: Any, **_: Any) -> Any:
+            del self.held[params["body"]["GroupName"]]
+            return done, {}
+
+        events.register("before-call.ec2.DescribePlacementGroups", listed)
+        events.register("before-call.ec2.DeletePlacementGroup", deleted)
+
+
 class Planter:
     """Makes one thing of each kind, in somebody's name."""
 
     def __init__(self) -> None:
         self._clients: dict[str, Any] = {}
         ec2 = self.client("ec2")
-        self.vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-        self.subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+        self._vpcs: dict[str, str] = {}
+        self.placement = PlacementGroups()
+        self._default_vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+        self._default_subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
         self.zone = f"{REGION}a"
         self.image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
 
@@ -128,12 +152,12 @@ class Planter:
         return self.tagged(name, self.client("ec2").allocate_address(Domain="vpc")["AllocationId"])
 
     def network_interface(self, name: str) -> str:
-        answer = self.client("ec2").create_network_interface(SubnetId=self.subnet)
+        answer = self.client("ec2").create_network_interface(SubnetId=self._default_subnet)
         return self.tagged(name, answer["NetworkInterface"]["NetworkInterfaceId"])
 
     def security_group(self, name: str) -> str:
         answer = self.client("ec2").create_security_group(
-            GroupName=f"{name}-group", Description="x", VpcId=self.vpc
+            GroupName=f"{name}-group", Description="x", VpcId=self._default_vpc
         )
         return self.tagged(name, answer["GroupId"])
 
@@ -153,14 +177,79 @@ class Planter:
 
     def nat_gateway(self, name: str) -> str:
         address = self.client("ec2").allocate_address(Domain="vpc")["AllocationId"]
-        answer = self.client("ec2").create_nat_gateway(SubnetId=self.subnet, AllocationId=address)
+        answer = self.client("ec2").create_nat_gateway(
+            SubnetId=self._default_subnet, AllocationId=address
+        )
         return self.tagged(name, answer["NatGateway"]["NatGatewayId"])
 
     def vpc_endpoint(self, name: str) -> str:
         answer = self.client("ec2").create_vpc_endpoint(
-            VpcId=self.vpc, VpcEndpointType="Gateway", ServiceName=f"com.amazonaws.{REGION}.s3"
+            VpcId=self._default_vpc,
+            VpcEndpointType="Gateway",
+            ServiceName=f"com.amazonaws.{REGION}.s3",
         )
         return self.tagged(name, answer["VpcEndpoint"]["VpcEndpointId"])
+
+    def placement_group(self, name: str) -> str:
+        self.placement.held[f"{name}-group"] = self.pairs(name)
+        return f"{name}-group"
+
+    def _vpc(self, name: str) -> str:
+        """Of its own: what hangs on it goes before it."""
+        if name not in self._vpcs:
+            answer = self.client("ec2").create_vpc(CidrBlock="10.9.0.0/16")
+            self._vpcs[name] = self.tagged(name, answer["Vpc"]["VpcId"])
+        return self._vpcs[name]
+
+    def vpc(self, name: str) -> str:
+        return self._vpc(name)
+
+    def subnet(self, name: str) -> str:
+        answer = self.client("ec2").create_subnet(VpcId=self._vpc(name), CidrBlock="10.9.1.0/24")
+        return self.tagged(name, answer["Subnet"]["SubnetId"])
+
+    def route_table(self, name: str) -> str:
+        answer = self.client("ec2").create_route_table(VpcId=self._vpc(name))
+        return self.tagged(name, answer["RouteTable"]["RouteTableId"])
+
+    def internet_gateway(self, name: str) -> str:
+        answer = self.client("ec2").create_internet_gateway()["InternetGateway"]
+        gateway = str(answer["InternetGatewayId"])
+        return self.tagged(name, gateway)
+
+    def compute_environment(self, name: str) -> str:
+        role = self.client("iam").create_role(
+            RoleName=f"of-{name}-batch", AssumeRolePolicyDocument="{}"
+        )["Role"]["Arn"]
+        self.client("batch").create_compute_environment(
+            computeEnvironmentName=f"{name}-core-hosts",
+            type="UNMANAGED",
+            state="DISABLED",
+            serviceRole=role,
+        )
+        return f"{name}-core-hosts"
+
+    def job_queue(self, name: str) -> str:
+        environments = self.client("batch").describe_compute_environments(
+            computeEnvironments=[f"{name}-core-hosts"]
+        )["computeEnvironments"]
+        self.client("batch").create_job_queue(
+            jobQueueName=f"{name}-core-queue",
+            state="DISABLED",
+            priority=1,
+            computeEnvironmentOrder=[
+                {"order": 1, "computeEnvironment": environments[0]["computeEnvironmentArn"]}
+            ],
+        )
+        return f"{name}-core-queue"
+
+    def job_definition(self, name: str) -> str:
+        answer = self.client("batch").register_job_definition(
+            jobDefinitionName=f"{name}-core-job",
+            type="container",
+            containerProperties={"image": "busybox", "vcpus": 1, "memory": 128},
+        )
+        return str(answer["jobDefinitionArn"])
 
     def load_balancer(self, name: str) -> str:
         subnets = self.client("ec2").describe_subnets()["Subnets"][:2]
@@ -275,36 +364,21 @@ class Planter:
         return f"{bucket}/runs/r/big#{answer['UploadId']}"
 
 
-# What a standing stack is made of is planted by the rehearsal's own tests of `down`; a job queue
-# needs a container engine under moto, and a placement group carries no tags there.
-NOT_HERE = {
-    "subnet",
-    "route table",
-    "internet gateway",
-    "VPC",
-    "placement group",
-    "job queue",
-    "compute environment",
-    "job definition",
-}
-KINDS = (
-    "instance",
-    *(k for k in dict.fromkeys(item.kind for item in LISTINGS) if k not in NOT_HERE),
-    "multipart upload",
-)
-ORDER = sorted(KINDS, key=lambda kind: (kind == "schedule", kind == "multipart upload"))
+KINDS = ("instance", *dict.fromkeys(item.kind for item in LISTINGS), "multipart upload")
+AFTER = ("schedule", "job queue", "multipart upload")  # each stands in another kind
+ORDER = sorted(KINDS, key=AFTER.__contains__)
 
 
 @pytest.fixture
-def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Session, Any]]:
+def account(tmp_path: Path) -> Iterator[tuple[Session, Any]]:
     """An account without flyback, and who plants in it."""
-    kept = tuple(item for item in LISTINGS if item.kind not in NOT_HERE)
-    monkeypatch.setattr(leftovers, "LISTINGS", kept)
     with mock_aws(config={"lambda": {"use_docker": False}, "batch": {"use_docker": False}}):
         clock = NoWait()
         ledger = FileLedger(tmp_path / "ledger.jsonl", clock)
         access = Access(region=REGION, access_key="k", secret_key="s")
-        yield Session(access, ledger), (Planter(), clock, ledger)
+        session, planter = Session(access, ledger), Planter()
+        planter.placement.answer(session.client("ec2"))
+        yield session, (planter, clock, ledger)
 
 
 @pytest.mark.proof
