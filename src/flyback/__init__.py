@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flyback.api import standing as standing
     from flyback.api import sync as sync
     from flyback.api import up as up
+    from flyback.api import verify as verify
 
 __all__ = [
     "Options",
@@ -51,6 +52,7 @@ __all__ = [
     "standing",
     "sync",
     "up",
+    "verify",
 ]
 
 __version__ = "0.1.0"

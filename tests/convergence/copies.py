@@ -84,6 +84,7 @@ class Line:
         session._boto = self._made._boto
         session._clients = self._made._clients
         self._made.calls = session.calls
+        self._made.witness = lambda *seen: session.witness(*seen) if session.witness else None
         return session
 
     def sign(self, access: Access) -> None:

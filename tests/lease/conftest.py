@@ -162,10 +162,16 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(pretended: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Besides, nobody looks at what this computer is."""
+    del pretended
+    monkeypatch.setattr(finish, "facts", lambda *_: {})
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs take simulated time alone; what is alike each time is done once, or less often."""
     monkeypatch.setattr(supervise, "Child", machines.Pretended)
-    monkeypatch.setattr(finish, "facts", lambda *_: {})
     bundle = launching.build(local_home() / "bundles")
     monkeypatch.setattr(launching, "build", lambda _: bundle)
     monkeypatch.setattr(watch, "_CLOUD_POLL_S", 30.0)

@@ -30,6 +30,10 @@ class Imds(Metadata):
 
     def get(self, path: str) -> str | None:
         self._machine.check()
+        if path == "tags/instance":
+            if not self._machine.listed:
+                return None
+            return "\n".join(self._machine.tags())
         if path.startswith("tags/instance/"):
             return self._machine.tags().get(path.removeprefix("tags/instance/"))
         return self._machine.answers.get(path)
@@ -43,6 +47,7 @@ class Machine:
         self.instance_id = instance_id
         self.answers: dict[str, str] = {}
         self.off = False
+        self.listed = True  # whether the metadata service lists its tags
 
     def check(self) -> None:
         """A machine that is off does nothing more."""
@@ -127,11 +132,11 @@ class Pretended:
         command: Its environment says where checkpoints are.
     """
 
-    seconds = 150.0  # of work in all
-
     def __init__(self, command: Any, log: Path) -> None:
         del log
         self.process = self
+        sleeps = command.argv[0] == "sleep"
+        self.seconds = float(command.argv[1]) if sleeps else 150.0  # of work in all
         self.code: int | None = None
         self._folder = Path(command.env["FLYBACK_CHECKPOINT_DIR"])
         places = [int(path.parent.name) for path in self._folder.glob("*/COMPLETE")]

@@ -15,6 +15,7 @@ from flyback.api.reaping import Reaped, reap
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
 from flyback.api.verbs import NetworkChoice, Options, down, plan, run, serve, stored_objects, up
+from flyback.api.verifying import Verification, verify
 from flyback.store.sync import sync
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Run",
     "Setting",
     "Standing",
+    "Verification",
     "bench",
     "compare",
     "doctor",
@@ -49,4 +51,5 @@ __all__ = [
     "stored_objects",
     "sync",
     "up",
+    "verify",
 ]

@@ -7,6 +7,7 @@ import functools
 import os
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,10 @@ class Session:
     Args:
         access: Region, credentials and endpoint.
         ledger: Where create calls are written down; without one, creating is a bug.
+
+    Attributes:
+        calls: How often each operation of each service was called.
+        witness: Told service, operation, HTTP status and answer of every call; None tells nobody.
     """
 
     def __init__(self, access: Access | None = None, ledger: Ledger | None = None) -> None:
@@ -78,6 +83,7 @@ class Session:
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
         self.calls: Counter[tuple[str, str]] = Counter()
+        self.witness: Callable[[str, str, int, Any], None] | None = None
 
     @functools.cached_property
     def region(self) -> str:
@@ -170,6 +176,7 @@ class Session:
         )
         client = self._boto.client(service, endpoint_url=self._access.endpoint, config=config)
         client.meta.events.register(f"before-call.{service}", self._count)
+        client.meta.events.register(f"after-call.{service}", self._tell)
         return client
 
     @functools.cached_property
@@ -187,6 +194,11 @@ class Session:
             aws_session_token=access.session_token,
             region_name=access.region,
         )
+
+    def _tell(self, http_response: Any, parsed: Any, model: Any, **_: Any) -> None:
+        if self.witness is not None:
+            service = model.service_model.service_name
+            self.witness(service, model.name, http_response.status_code, parsed)
 
     def _count(self, model: Any, **_: Any) -> None:
         self.calls[(model.service_model.service_name, model.name)] += 1

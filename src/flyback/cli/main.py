@@ -33,6 +33,7 @@ VERBS = {
     "compare": "Compare two sets of results: faster, slower, the same, or undecided.",
     "sync": "Make a folder or an S3 prefix like another: parallel, verified, resumable.",
     "down": "Remove flyback from the account and prove that nothing is left.",
+    "verify": "Compare your account with the rehearsal, for a few cents.",
     "audit": "Check what is granted, and what is used of it.",
     "rehearsal": "Serve an emulated cloud to any AWS client.",
 }
