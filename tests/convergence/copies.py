@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -108,21 +108,19 @@ class Copies(Generic[C]):
         self._running: dict[int, tuple[C, Path]] = {}
         self._begun = 0
 
-    def each(self, cases: Sequence[C], work: Callable[[C], str]) -> list[tuple[C, str]]:
+    def each(self, cases: Sequence[C], work: Callable[[C], str]) -> Iterator[tuple[C, str]]:
         """Do the work for each case; what it says, in the order in which they end."""
         gc.collect()
         gc.freeze()  # or every copy's first collection would copy the memory too
-        told = []
         try:
             for case in cases:
                 if len(self._running) >= len(os.sched_getaffinity(0)):
-                    told.append(self._ended())
+                    yield self._ended()
                 self._start(case, work)
             while self._running:
-                told.append(self._ended())
+                yield self._ended()
         finally:
             gc.unfreeze()
-        return told
 
     def _start(self, case: C, work: Callable[[C], str]) -> None:
         clock = self.cloud.emulated.clock if self.cloud.emulated else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,15 +71,15 @@ class Sweep:
     def leaks(self, points: Sequence[Point]) -> list[str]:
         """What is wrong at the ends of these."""
         problems = []
-        for point, told in self._copies.each(points, self._survives):
-            try:
+        ended = self._copies.each(points, self._survives)
+        for number, (point, told) in enumerate(ended, start=1):
+            problem = told
+            with suppress(ValueError):  # else it says how it broke
                 found = json.loads(told)
-            except ValueError:
-                problems.append(f"{point}: {told}")
-                continue
-            self.overrun = max(self.overrun, found["overrun"])
-            if found["problems"]:
-                problems.append(f"{point}: {found['problems']}")
+                self.overrun = max(self.overrun, found["overrun"])
+                problem = "; ".join(found["problems"])
+            print(f"{number} of {len(points)} {point}: {problem or 'well'}", file=sys.stderr)
+            problems += [f"{point}: {problem}"] if problem else []
         return problems
 
     def _counted(self) -> str:
