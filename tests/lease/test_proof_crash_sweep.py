@@ -17,7 +17,7 @@ from flyback.api.wiring import local_home
 from flyback.errors import FlybackError
 from flyback.launch.progress import silent
 
-HOURS = 0.25
+HOURS = 0.5  # so that an interruption leaves enough for another machine
 SWEEP_S = 900.0
 MARGIN_S = 120.0
 RUN_ID = "crash"
