@@ -116,7 +116,7 @@ def seen(world: Any, copies: Any, pretended: None) -> Callable[[Plant | None], E
 def test_each_planted_difference_shows(seen: Callable[[Plant | None], Evidence]) -> None:
     """Two rehearsals agree in everything; with each difference, the report names it."""
     expected = seen(None)
-    assert differences(seen(None), expected) == ()
+    assert not [item for item in differences(seen(None), expected) if item.counts]
     assert expected.facts["token replay"] == "the same machine"
     assert expected.facts["universal target"] == "terminated, Client.UserInitiatedShutdown"
     assert expected.facts["own shutdown"] == "terminated, Client.InstanceInitiatedShutdown"

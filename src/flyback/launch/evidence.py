@@ -14,6 +14,10 @@ from typing import Any
 __all__ = ["CallSeen", "Difference", "Evidence", "Witness", "differences"]
 
 _SUCCESS = 300  # HTTP statuses below it
+# What the client and the guardian meet where the other was first.
+_RACES = frozenset(
+    {"404", "ConflictException", "NoSuchKey", "PreconditionFailed", "ResourceNotFoundException"}
+)
 _OURS = "ResponseMetadata"  # botocore's own
 
 
@@ -104,11 +108,19 @@ def _of_calls(
         ours, theirs = cloud.get(name), rehearsal.get(name)
         if ours is None or theirs is None:
             seen = ("not called", "called")
-            yield Difference(topic=name, cloud=seen[ours is not None], rehearsal=seen[ours is None])
+            yield Difference(
+                topic=name,
+                cloud=seen[ours is not None],
+                rehearsal=seen[theirs is not None],
+                counts=False,  # whether the client or the guardian is first is chance
+            )
             continue
         if ours.errors != theirs.errors:
             yield Difference(
-                topic=f"{name} errors", cloud=_listed(ours.errors), rehearsal=_listed(theirs.errors)
+                topic=f"{name} errors",
+                cloud=_listed(ours.errors),
+                rehearsal=_listed(theirs.errors),
+                counts=not set(ours.errors) ^ set(theirs.errors) <= _RACES,
             )
         if not ours.fields or not theirs.fields:
             continue  # nothing came back from one of them: its errors say why
