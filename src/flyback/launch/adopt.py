@@ -72,7 +72,8 @@ def adopt(cut: Cut) -> Launch:
     attempt = launch.attempts[-1]
     if _is_over(launch, cut.records):
         return launch
-    _arm(session, launch)
+    if cut.clock.now() < launch.deadline:  # a schedule of the past never fires, and stays
+        _arm(session, launch)
     if attempt.instance_id:
         return launch
     machine = _found(session, launch)
