@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flyback.api import footprint as footprint
     from flyback.api import open_run as open_run
     from flyback.api import plan as plan
+    from flyback.api import reap as reap
     from flyback.api import rehearse as rehearse
     from flyback.api import run as run
     from flyback.api import run_ids as run_ids
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from flyback.api import standing as standing
     from flyback.api import sync as sync
     from flyback.api import up as up
+    from flyback.api import verify as verify
 
 __all__ = [
     "Options",
@@ -46,6 +48,7 @@ __all__ = [
     "footprint",
     "open_run",
     "plan",
+    "reap",
     "rehearse",
     "run",
     "run_ids",
@@ -53,6 +56,7 @@ __all__ = [
     "standing",
     "sync",
     "up",
+    "verify",
 ]
 
 __version__ = "0.1.0"

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import importlib.util
 import json
-import os
 import re
 import shutil
 import sys
 import threading
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,22 +27,28 @@ from flyback.rehearsal.inventory import take_inventory
 from flyback.spec.codec import dumps
 from flyback.spec.event import Marker
 
+HERE = Path(__file__).parent
+
 
 def load(name: str) -> ModuleType:
     """A module beside this one, which pytest's importlib mode does not put on the path."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-cut_clients = load("cut_clients")
-cut_commands = load("cut_commands")
+dying = load("dying")
+shared = load("copies")
+rooms = load("rooms")
+Copies, Line = shared.Copies, shared.Line
+Killed, KilledThread = dying.Killed, dying.KilledThread
 
+RUN_ID = "cut-off"
+OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
+MODES = ("refused", "lost", "killed-before", "killed-after")
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(
     r"\b[a-z]+(-[a-z]+)*-[0-9a-f]{8,}\b"  # EC2's identifiers
@@ -108,6 +110,8 @@ def emulated(folder: Path) -> Iterator[Cloud]:
     cloud = start_rehearsal(folder, region=cut_commands.HERE)
     assert cloud.emulated is not None
     cloud.emulated.machines.host = ScriptedHost(cloud)
+    # the guardian too, without a process: a copy has no server that one could reach
+    cloud.emulated.functions._workshop = rooms.Rooms(cloud, cloud.emulated.workshop)
     try:
         yield cloud
     finally:
@@ -211,10 +215,11 @@ class Bench:
             with self.cloud_after(*command.before) as cloud:
                 warm(cloud)
                 copies = Copies(cloud)
-                told += copies.each(chosen, lambda case: self._differs(case, expected, copies))  # noqa: B023  # done within
+                ended = copies.each(chosen, lambda case: self._differs(case, expected, copies))  # noqa: B023  # done within
+                told += [f"{case}: {text}" for case, text in ended if text]
         return told
 
-    def _differs(self, case: Case, expected: dict[str, list[str]], copies: Copies) -> str:
+    def _differs(self, case: Case, expected: dict[str, list[str]], copies: Any) -> str:
         """Cut the command off, run it again; empty, or how the end differs."""
         cloud = copies.cloud
         assert cloud.emulated is not None
@@ -274,78 +279,6 @@ class Bench:
             **canonical(take_inventory(clients, (cut_commands.HERE, cut_commands.THERE))),
             "machines ever": states,
         }
-
-
-class Copies:
-    """Processes that each go on from here with a cloud, and a local home, of their own.
-
-    Args:
-        cloud: At rest: nobody waits on its clock.
-    """
-
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self._home = local_home()
-        self._copies = self._home.with_name("copies")
-        self._running: dict[int, Case] = {}
-
-    def each(self, cases: Sequence[Case], work: Callable[[Case], str]) -> list[str]:
-        """Do the work for each case; what it says where that is not nothing."""
-        gc.collect()
-        gc.freeze()  # or every copy's first collection would copy the memory too
-        told = []
-        try:
-            for case in cases:
-                if len(self._running) >= len(os.sched_getaffinity(0)):
-                    told.append(self._ended())
-                self._running[self._start(case, work)] = case
-            while self._running:
-                told.append(self._ended())
-        finally:
-            gc.unfreeze()
-        return [text for text in told if text]
-
-    def _start(self, case: Case, work: Callable[[Case], str]) -> int:
-        clock = self.cloud.emulated.clock if self.cloud.emulated else None
-        assert clock is not None
-        home = self._copies / f"{case.command.name}-{case.mode}-{case.k}"
-        shutil.copytree(self._home, home, symlinks=True)
-        sys.stdout.flush()
-        # The other threads of this process, the clock's and the server's, wait and hold nothing.
-        with clock._changed, warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-            pid = os.fork()
-        if pid:
-            return pid
-        told = "its process died"
-        try:
-            told = self._go_on(home, lambda: work(case))
-        except BaseException:  # noqa: BLE001  # the case's failure is told by the process above
-            told = traceback.format_exc()
-        finally:
-            (home / "told").write_text(told)
-            os._exit(0)
-
-    def _go_on(self, home: Path, work: Callable[[], str]) -> str:
-        """In the copy: threads are not copied, so the clock's begins anew."""
-        assert self.cloud.emulated is not None
-        clock, died = self.cloud.emulated.clock, []
-        threading.excepthook = lambda hooked: died.append(f"{hooked.thread}: {hooked.exc_value!r}")
-        os.environ["FLYBACK_HOME"] = str(home)
-        ledger = home / self.cloud.ledger.path.relative_to(self._home)
-        self.cloud = dataclasses.replace(self.cloud, ledger=FileLedger(ledger, self.cloud.clock))
-        clock._thread = threading.Thread(target=clock._run, daemon=True)
-        clock._thread.start()
-        told = work()
-        return told or "; ".join(died)
-
-    def _ended(self) -> str:
-        pid, status = os.wait()
-        case = self._running.pop(pid)
-        home = self._copies / f"{case.command.name}-{case.mode}-{case.k}"
-        file = home / "told"
-        told = file.read_text() if file.exists() else f"its process ended with status {status}"
-        shutil.rmtree(home)
-        return f"{case}: {told}" if told else ""
 
 
 @pytest.fixture

@@ -105,6 +105,11 @@ def test_a_bad_user_data_is_named(
         ("error:0.1,service=s3,operation=PutObjet", "did you mean 'PutObject'"),
         ("error:0.1,service=s3,operation=CreateFleet", "no operation of s3"),
         ("throttle:0.1,operation=createfleet", "did you mean 'CreateFleet'"),
+        ("interrupt:at=40s,times=0", "times counts machines"),
+        ("reboot", "at=40s"),
+        ("os-hung:soon", "at=40s"),
+        ("guardian-broken:yes", "it takes nothing"),
+        ("schedules-lost:some", "one-time or recurring"),
     ],
 )
 def test_a_fault_that_is_none_is_refused(job: Path, fault: str, sentence: str) -> None:

@@ -191,7 +191,7 @@ def test_every_call_of_the_products_classes_was_recorded(evidence: Any) -> None:
 
     model = botocore.session.get_session()
     services = {"cloudformation", "ec2", "iam", "logs", "s3", "ssm", "service-quotas", "sts"}
-    services |= {"ecr", "resourcegroupstaggingapi", "secretsmanager"}
+    services |= {"ecr", "resourcegroupstaggingapi", "scheduler", "secretsmanager", "sns"}
     named = {
         xform_name(operation): operation
         for service in services

@@ -16,6 +16,7 @@ from flyback.aws.session import Session
 from flyback.errors import RefusedError, ServiceError, UserError
 from flyback.launch.deployment import NAME_TAG, find
 from flyback.launch.fleet import RUN_TAG, Site
+from flyback.launch.lease import arm_guardian, arm_machine, hold, names, stem
 from flyback.launch.preflight import allowed_by_quota, inspect_site
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
@@ -69,7 +70,11 @@ def adopt(cut: Cut) -> Launch:
     """
     session, launch = cut.session, cut.launch
     attempt = launch.attempts[-1]
-    if attempt.instance_id or _is_over(launch, cut.records):
+    if _is_over(launch, cut.records):
+        return launch
+    if cut.clock.now() < launch.deadline:  # a schedule of the past never fires, and stays
+        _arm(session, launch)
+    if attempt.instance_id:
         return launch
     launch = located(session, launch, cut.records, cut.report)
     if launch.attempts[-1].instance_id:
@@ -92,7 +97,7 @@ def adopt(cut: Cut) -> Launch:
     if machine is None:
         assert isinstance(answer, FleetAnswer), "it gave no machine"  # noqa: S101  # ours
         return _go_on(cut, most_telling(answer), refusals_of(answer, {}))
-    return _with_machine(launch, machine, cut.records, cut.report)
+    return _with_machine(session, launch, machine, cut.records, cut.report)
 
 
 def located(session: Session, launch: Launch, records: Records, report: Report) -> Launch:
@@ -112,6 +117,20 @@ def machines_of(session: Session, launch: Launch) -> tuple[str, ...]:
     found = session.ec2.instances(RUN_TAG, launch.run_id)
     ended = {item.instance_id for item in found if item.state in GONE}
     return tuple(sorted((noted | {item.instance_id for item in found}) - ended))
+
+
+def _arm(session: Session, launch: Launch) -> None:
+    """The schedules that are not there: whoever launched was cut off before making them."""
+    place, attempt = launch.place, launch.attempts[-1]
+    if place is None:
+        return
+    made = session.schedules.names(place.group, stem(launch.run_id))
+    guardian, *_, machine = names(launch.run_id, attempt.number)
+    if guardian not in made:
+        arm_guardian(session, place, launch.run_id, launch.deadline)
+    if attempt.instance_id and machine not in made:
+        named = (launch.run_id, attempt.number, attempt.instance_id)
+        arm_machine(session, place, named, launch.deadline)
 
 
 def _is_over(launch: Launch, records: Records) -> bool:
@@ -163,6 +182,7 @@ def _with_machine(launch: Launch, machine: Instance, records: Records, report: R
             launched_at=machine.launched_at,
         ),
     )
+    _arm(cut.session, launch)
     current = launch.attempts[-1]
     where = f"{current.market} {current.instance_type} in {current.zone}"
     report("launch", f"{machine.instance_id}: {where}")
@@ -172,6 +192,7 @@ def _with_machine(launch: Launch, machine: Instance, records: Records, report: R
 def _noted(records: Records, launch: Launch, current: Attempt) -> Launch:
     launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
     records.write(records.paths.launch, launch)
+    hold(records.remote, launch)
     return launch
 
 

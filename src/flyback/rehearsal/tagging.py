@@ -14,7 +14,7 @@ from typing import Any
 from flyback.rehearsal.call import Call, Response
 from flyback.rehearsal.moto_state import ACCOUNT, LOCK, backend
 
-__all__ = ["MEMORY_S", "TaggingGap"]
+__all__ = ["MEMORY_S", "TaggingGap", "beside_moto"]
 
 MEMORY_S = 3600.0
 """Assumed: as long as EC2 describes a machine that is terminated."""
@@ -49,7 +49,7 @@ def _state(service: str, region: str) -> Any:
         return None
 
 
-def _beside_moto(region: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+def beside_moto(region: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """Resources whose tags moto keeps, and whose kinds its GetResources leaves out."""
     ec2, ecr = _state("ec2", region), _state("ecr", region)
     if ec2 is None or ecr is None:
@@ -70,13 +70,13 @@ class TaggingGap:
     Args:
         now: Simulated seconds since the epoch.
         tagged: Region → resource type (`lambda:function`), ARN and tags of each that moto leaves
-            out.
+            out or does not know.
     """
 
     service = "resourcegroupstaggingapi"
     operations = frozenset({"GetResources"})
 
-    def __init__(self, now: Callable[[], float], tagged: Tagged = _beside_moto) -> None:
+    def __init__(self, now: Callable[[], float], tagged: Tagged = beside_moto) -> None:
         self._now = now
         self._tagged = tagged
         self._known: dict[str, dict[str, _Known]] = {}

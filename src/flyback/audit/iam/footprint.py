@@ -240,6 +240,7 @@ _FOLDER = re.compile(r"^(arn:[^:]+:s3:::[^/]+/[^/]+)/.+$")
 _STACK = re.compile(r"^(arn:[^:]+:cloudformation:[^:]+:[^:]+:stack/[^/]+)/.*$")
 _MADE_UP = re.compile(r"^(.*:(?:role|instance-profile)/[A-Za-z0-9-]+?-(?:core|ci))-[A-Za-z0-9-]+$")
 _LOGS = re.compile(r"^(arn:[^:]+:logs:[^:]+:[^:]+:log-group:/flyback/[^/]+)/[^:]*(:.*)?$")
+_SCHEDULE = re.compile(r"^(arn:[^:]+:scheduler:[^:]+:[^:]+:schedule/[^/]+)/.*$")
 _SECRET = re.compile(r"^(arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:flyback)/.*$")
 _AMI = re.compile(r"^(arn:[^:]+:ssm:[^:]+::parameter/aws/service/deeplearning/ami)/.*$")
 
@@ -255,13 +256,15 @@ def _general(resource: str, place: Place) -> str:
         (_STACK, r"\1/*"),
         (_MADE_UP, r"\1-*"),
         (_LOGS, r"\1/*"),
+        (_SCHEDULE, r"\1/*"),
         (_SECRET, r"\1/*"),
         (_AMI, r"\1/*"),
     ):
         resource = pattern.sub(replacement, resource)
     resource = resource.replace(f"arn:{place.partition}:", "arn:{p}:", 1)
     resource = resource.replace(place.account, "{a}").replace(place.region, "{r}")
-    return re.sub(rf"(?<=[:/]){re.escape(place.name)}(?=[-/]|$)", "{name}", resource)
+    ours = rf"(?<=[:/])(flyback-)?{re.escape(place.name)}(?=[-/]|$)"
+    return re.sub(ours, r"\1{name}", resource)
 
 
 def _covering(found: set[Wanted]) -> Iterator[Wanted]:
