@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import json
 import re
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +19,6 @@ import botocore.endpoint
 import pytest
 
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
-from flyback.aws.ledger import FileLedger
 from flyback.errors import FlybackError
 from flyback.rehearsal.inventory import take_inventory
 from flyback.spec.codec import dumps
@@ -40,15 +37,12 @@ def load(name: str) -> ModuleType:
     return module
 
 
-dying = load("dying")
-shared = load("copies")
+load("dying")
+Copies = load("copies").Copies
 rooms = load("rooms")
-Copies, Line = shared.Copies, shared.Line
-Killed, KilledThread = dying.Killed, dying.KilledThread
+cut_clients = load("cut_clients")
+cut_commands = load("cut_commands")
 
-RUN_ID = "cut-off"
-OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
-MODES = ("refused", "lost", "killed-before", "killed-after")
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(
     r"\b[a-z]+(-[a-z]+)*-[0-9a-f]{8,}\b"  # EC2's identifiers

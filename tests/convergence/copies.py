@@ -12,43 +12,36 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from flyback.api.wiring import Cloud, local_home
 from flyback.aws.ledger import FileLedger, Ledger
-from flyback.aws.listings import LISTINGS
+from flyback.aws.operations import SERVICES
 from flyback.aws.session import Access, Session
 
 C = TypeVar("C")
-SERVICES = (
-    "cloudformation",
-    "ec2",
-    "iam",
-    "logs",
-    "resourcegroupstaggingapi",
-    "s3",
-    "scheduler",
-    "service-quotas",
-    "sns",
-    "ssm",
-    "sts",
-)
 
 
 class Mortal(Protocol):
     """A process that may end at any of its requests."""
 
-    def before(self) -> None:
+    def before(self, request: Any = None) -> None:
         """A request is about to be sent."""
 
+    def sent(self, request: Any) -> None:
+        """It has taken effect; its answer is on the way."""
+
     def after(self) -> None:
-        """A request has been answered."""
+        """It has been answered."""
 
 
 class Immortal:
     """A process that does not."""
 
-    def before(self) -> None:
+    def before(self, request: Any = None) -> None:
+        """Goes on."""
+
+    def sent(self, request: Any) -> None:
         """Goes on."""
 
     def after(self) -> None:
@@ -56,7 +49,7 @@ class Immortal:
 
 
 class Line:
-    """boto3 clients in one cloud: to make them takes longer than most commands.
+    """The boto3 clients of one cloud: to make them takes longer than most commands.
 
     They call the front in this process; sockets have tests of their own. One process after the
     other has them.
@@ -68,30 +61,58 @@ class Line:
 
     def __init__(self, cloud: Cloud, access: Access | None = None) -> None:
         assert cloud.emulated is not None
+        self._carry = cloud.emulated.clients.carry
+        self._access = access or cloud.session._access
+        self._ledger: Ledger = cloud.ledger
         self._whose: Mortal = Immortal()
-        self._made = Session(access or cloud.session._access, cloud.ledger)
-        events = self._made._boto._session
-        events.register("before-send", lambda **_: self._whose.before())
-        cloud.emulated.clients.carry(events)
-        events.register("response-received", lambda **_: self._whose.after())
-        for service in {*SERVICES, *(listing.service for listing in LISTINGS)}:
-            self._made.client(service)
+        self._made: dict[str, Session] = {}
+        self._here = cloud.session.region
+        self.in_region(self._here, self._ledger)
 
     def session(self, whose: Mortal, ledger: Ledger) -> Session:
         """A session of its own for a process that begins now; earlier ones are over."""
         self._whose = whose
-        session = Session(self._made._access, ledger)
-        session._boto = self._made._boto
-        session._clients = self._made._clients
-        self._made.calls = session.calls
-        self._made.witness = lambda *seen: session.witness(*seen) if session.witness else None
+        return self.in_region(self._here, ledger)
+
+    def in_region(self, region: str, ledger: Ledger) -> Session:
+        """A session of the process that lives now."""
+        if region not in self._made:
+            self._made[region] = self._make(region)
+        made = self._made[region]
+        session = LinedSession(made._access, ledger)
+        session.line = self
+        session._boto = made._boto
+        session._clients = made._clients
+        made.calls = session.calls
+        made.witness = lambda *seen: session.witness(*seen) if session.witness else None
         return session
 
     def sign(self, access: Access) -> None:
         """From now on with these keys."""
-        keys = self._made._boto._session.get_credentials()
-        keys.access_key, keys.secret_key = access.access_key, access.secret_key
-        keys.token = access.session_token
+        for made in self._made.values():
+            keys = made._boto._session.get_credentials()
+            keys.access_key, keys.secret_key = access.access_key, access.secret_key
+            keys.token = access.session_token
+
+    def _make(self, region: str) -> Session:
+        made = Session(dataclasses.replace(self._access, region=region), self._ledger)
+        events = made._boto._session
+        events.register("before-send", lambda request, **_: self._whose.before(request))
+        self._carry(events)
+        events.register("before-send", lambda request, **_: self._whose.sent(request))
+        events.register("response-received", lambda **_: self._whose.after())
+        for service in SERVICES:
+            made.client(service)
+        return made
+
+
+class LinedSession(Session):
+    """One whose other regions are reached by the same line."""
+
+    line: Line
+
+    def in_region(self, region: str, ledger: Ledger) -> Session:
+        return self.line.in_region(region, ledger)
 
 
 class Copies(Generic[C]):

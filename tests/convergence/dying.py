@@ -39,13 +39,17 @@ class Death:
         """Another process begins: the next agent, another invocation."""
         self.dead = False
 
-    def before(self) -> None:
+    def before(self, request: object = None) -> None:
         """A step begins."""
+        del request
         with self._lock:
             self.steps += 1
             number = self.steps
         if self.dead or (number == self.k and not self.late):
             self._die()
+
+    def sent(self, request: object) -> None:
+        """Nobody dies on the way of an answer."""
 
     def after(self) -> None:
         """It has taken effect."""

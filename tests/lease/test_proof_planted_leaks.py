@@ -393,7 +393,7 @@ def test_proof_planted_leaks(account: tuple[Session, Any]) -> None:
         ours[kind] = planter.plant(kind, OURS)
         theirs[kind] = planter.plant(kind, THEIRS)
     clock.time += 2 * 86_400  # past every deadline
-    certificate = certify_account(session, OURS, None, ledger, clock)
+    certificate = certify_account(session, OURS, (), ledger, clock)
     certified = {item.identifier: item for item in certificate.leftovers}
     found = orphans(session, OURS, clock)
     listed = {item.identifier: item for item in found.leftovers()}

@@ -29,8 +29,8 @@ from flyback.errors import FlybackError, ServiceError
 from flyback.launch.network import NetworkChoice
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
-from flyback.rehearsal.web_identity import GITHUB
 from flyback.rehearsal.transport import Caller
+from flyback.rehearsal.web_identity import GITHUB
 from flyback.store.s3 import S3Store
 
 REGION = "us-east-1"

@@ -36,6 +36,8 @@ _LISTED = 12  # so many words a remedy may name
 _MARKETS = ("spot", "on-demand")
 _EVERYTHING = "*"
 _OTHER_REQUESTS = "a larger share, another --seed, or what the run does call"
+_EARLIER = "an earlier time: every machine had ended by then"
+_UNDISTURBED = "another fault beside it: where a run goes well, nothing else looks after it"
 _NEVER = {  # what would let it act
     "throttle": _OTHER_REQUESTS,
     "error": _OTHER_REQUESTS,
@@ -43,6 +45,11 @@ _NEVER = {  # what would let it act
     "capacity": "a zone, type or market that the run asks for; `flyback plan` shows them",
     "expired-credentials": "an earlier time: the rehearsal was over by then",
     "interrupt": "an earlier time, and a spot machine: others EC2 does not take back",
+    "reboot": _EARLIER,
+    "os-hung": _EARLIER,
+    "guardian-broken": _UNDISTURBED,
+    "events-lost": _UNDISTURBED,
+    "schedules-lost": _UNDISTURBED,
 }
 _OPTIONS = {
     "throttle": frozenset({"service", "operation"}),

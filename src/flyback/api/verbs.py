@@ -127,8 +127,10 @@ def remove(cloud: Cloud, options: Options, *, keep_data: bool, report: Report) -
     stack_ids = teardown.down(
         cloud.session, options.name, cloud.clock, keep_data=keep_data, report=report
     )
+    full = teardown.stored_objects(cloud.session, options.name) if keep_data else {}
+    kept = [bucket for bucket, objects in full.items() if objects]
     certificate = certify.certify_account(
-        cloud.session, options.name, stack_ids, cloud.ledger, cloud.clock
+        cloud.session, options.name, stack_ids, cloud.ledger, cloud.clock, kept
     )
     at = int(certificate.at)
     write_json(local_home() / "certificates" / f"{options.name}-{at}.json", certificate)

@@ -27,10 +27,15 @@ class Lister(Service):
         chosen = {"Filters": [{"Name": f"tag:{tag}", "Values": [name]}]} if listing.by_tag else {}
         for item in self._items(listing, {**listing.params, **chosen}):
             over = any(item.get(key) in values for key, values in listing.gone.items())
-            if over or not _is_ours(listing, item, tag, (name, place)):
+            if over or not _is_ours(listing, self._tagged(listing, item), tag, (name, place)):
                 continue
             more = {argument: str(item[key]) for argument, key in listing.more.items()}
             yield Found(listing=listing, identifier=str(item[listing.identifier]), more=more)
+
+    def has(self, listing: Listing, name: str) -> bool:
+        """Whether a thing of a kind is there, by its name or the end of its ARN."""
+        found = (item for item in self._items(listing, listing.params))
+        return any(str(item[listing.identifier]).rpartition(":")[2] == name for item in found)
 
     def remove(self, found: Found) -> None:
         """Remove a thing; one that is gone meanwhile does not matter."""
@@ -42,6 +47,15 @@ class Lister(Service):
             self._call(listing.remove, **{listing.argument: value}, **found.more, **switches)
         except NotFoundError:
             return
+
+    def _tagged(self, listing: Listing, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not listing.tags_by:
+            return item
+        asked = {listing.argument: str(item[listing.identifier])}
+        try:
+            return {**item, "Tags": self._call(listing.tags_by, **asked)["Tags"]}
+        except NotFoundError:  # gone meanwhile
+            return item
 
     def _items(self, listing: Listing, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         if self._client.can_paginate(listing.method):

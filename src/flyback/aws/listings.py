@@ -33,6 +33,7 @@ class Listing:
         params: Of the listing call.
         more: Further arguments of the removing call: argument → field.
         switches: Arguments of the removing call that are simply true.
+        tags_by: boto3's method that names one's tags, where the listing does not.
         by_tag: Whether to let the service choose by the tag: an account may hold thousands.
     """
 
@@ -49,6 +50,7 @@ class Listing:
     params: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
     switches: tuple[str, ...] = ()
+    tags_by: str = ""
     by_tag: bool = False
 
     def command(self, found: Found) -> str:
@@ -329,8 +331,19 @@ LISTINGS: tuple[Listing, ...] = (
         key="Roles",
         identifier="RoleName",
         name="RoleName",
+        prefixes=("{}-core-", "{}-ci-PushRole-"),
         remove="delete_role",
         argument="RoleName",
+    ),
+    Listing(
+        kind="identity provider",
+        service="iam",
+        method="list_open_id_connect_providers",
+        key="OpenIDConnectProviderList",
+        identifier="Arn",
+        tags_by="list_open_id_connect_provider_tags",
+        remove="delete_open_id_connect_provider",
+        argument="OpenIDConnectProviderArn",
     ),
     Listing(
         kind="instance profile",

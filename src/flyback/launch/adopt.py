@@ -72,11 +72,8 @@ def adopt(cut: Cut) -> Launch:
     attempt = launch.attempts[-1]
     if _is_over(launch, cut.records):
         return launch
-    if cut.clock.now() < launch.deadline:  # a schedule of the past never fires, and stays
-        _arm(session, launch)
-    if attempt.instance_id:
-        return launch
     launch = located(session, launch, cut.records, cut.report)
+    _arm(cut, launch)
     if launch.attempts[-1].instance_id:
         return launch
     if cut.clock.now() >= launch.deadline:
@@ -97,7 +94,9 @@ def adopt(cut: Cut) -> Launch:
     if machine is None:
         assert isinstance(answer, FleetAnswer), "it gave no machine"  # noqa: S101  # ours
         return _go_on(cut, most_telling(answer), refusals_of(answer, {}))
-    return _with_machine(session, launch, machine, cut.records, cut.report)
+    launch = _with_machine(launch, machine, cut.records, cut.report)
+    _arm(cut, launch)
+    return launch
 
 
 def located(session: Session, launch: Launch, records: Records, report: Report) -> Launch:
@@ -119,10 +118,10 @@ def machines_of(session: Session, launch: Launch) -> tuple[str, ...]:
     return tuple(sorted((noted | {item.instance_id for item in found}) - ended))
 
 
-def _arm(session: Session, launch: Launch) -> None:
+def _arm(cut: Cut, launch: Launch) -> None:
     """The schedules that are not there: whoever launched was cut off before making them."""
-    place, attempt = launch.place, launch.attempts[-1]
-    if place is None:
+    session, place, attempt = cut.session, launch.place, launch.attempts[-1]
+    if place is None or cut.clock.now() >= launch.deadline:  # of the past, it never fires and stays
         return
     made = session.schedules.names(place.group, stem(launch.run_id))
     guardian, *_, machine = names(launch.run_id, attempt.number)
@@ -182,7 +181,6 @@ def _with_machine(launch: Launch, machine: Instance, records: Records, report: R
             launched_at=machine.launched_at,
         ),
     )
-    _arm(cut.session, launch)
     current = launch.attempts[-1]
     where = f"{current.market} {current.instance_type} in {current.zone}"
     report("launch", f"{machine.instance_id}: {where}")

@@ -8,7 +8,7 @@ state.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from flyback.aws.cloudformation import StackResource
 from flyback.aws.ec2 import GONE, Instance
@@ -75,7 +75,12 @@ def _upload_checks(session: Session, run_id: str, bucket: str) -> list[Check]:
 
 
 def certify_account(
-    session: Session, name: str, stack_ids: Sequence[str], ledger: FileLedger, clock: Clock
+    session: Session,
+    name: str,
+    stack_ids: Sequence[str],
+    ledger: FileLedger,
+    clock: Clock,
+    kept: Collection[str] = (),
 ) -> Certificate:
     """Prove that nothing of the deployment `name` is left in the account and region.
 
@@ -85,6 +90,7 @@ def certify_account(
         stack_ids: Of the stacks that were removed.
         ledger: Of this machine.
         clock: For waiting.
+        kept: Buckets that stay by their owner's wish: exceptions, not leftovers.
     """
     stacks = [stack_name(name, part) for part in PARTS]
     remedies: dict[str, Leftover] = {}
@@ -94,26 +100,27 @@ def certify_account(
         return entry.name in stacks or entry.scope not in ("stack", "account")
 
     def ask() -> list[Check]:
-        return [
+        checks = [
             _ledger_check(session, ledger, is_ours, name),
             *(_stack_check(session, stack_id) for stack_id in stack_ids),
-            _check(
-                "sweep",
-                "iam",
-                f"ListOpenIDConnectProviders {NAME_TAG}={name}",
-                _own_providers(session, name),
-            ),
             _tagging_check(session, NAME_TAG, name),
             *_machine_checks(session, NAME_TAG, name, "sweep"),
             *_sweep(session, name, remedies, refused),
         ]
+        return [_without(check, kept) for check in checks]
 
     checks = _settled(ask, clock)
     exceptions: tuple[str, ...] = (_SPOT_EXCEPTION,) if session.iam.has_spot_role() else ()
+    exceptions += tuple(f"kept on request: {bucket}" for bucket in sorted(kept))
     exceptions += tuple(f"not asked for {kind}: {why}" for kind, why in sorted(refused.items()))
     made = _certificate(session, "account", checks, clock, exceptions=exceptions)
     known = tuple(remedies.get(item.identifier, item) for item in made.leftovers)
     return dataclasses.replace(made, leftovers=known)
+
+
+def _without(check: Check, kept: Collection[str]) -> Check:
+    left = tuple(item for item in check.left if item not in kept)
+    return dataclasses.replace(check, left=left)
 
 
 def _sweep(
@@ -219,12 +226,6 @@ def _belongs(tags: Mapping[str, str], name: str | None) -> bool:
     return name is None or tags.get(NAME_TAG, name) == name
 
 
-def _own_providers(session: Session, name: str) -> list[str]:
-    """The account's identity provider for GitHub, where this deployment made it."""
-    arn = session.iam.github_provider()
-    return [arn] if arn and session.iam.provider_tags(arn).get(NAME_TAG) == name else []
-
-
 def _stack_check(session: Session, stack_id: str) -> Check:
     resources: tuple[StackResource, ...] = ()
     if session.cloudformation.describe(stack_id) is not None:
@@ -298,12 +299,6 @@ def _leftover(service: str, identifier: str) -> Leftover:
         elif service == "logs":
             kind = "log group"
             remedy = f"aws logs delete-log-group --log-group-name {identifier}"
-        elif ":oidc-provider/" in identifier:
-            kind = "identity provider"
-            remedy = (
-                "aws iam delete-open-id-connect-provider "
-                f"--open-id-connect-provider-arn {identifier}"
-            )
         elif service == "scheduler":
             kind = "schedule"
             remedy = f"aws scheduler delete-schedule --name {identifier}"

@@ -9,7 +9,7 @@ from flyback.aws.ec2 import GONE
 from flyback.aws.listings import LISTINGS, Found, Listing
 from flyback.aws.session import Session
 from flyback.errors import CredentialsError, FlybackError, RefusedError
-from flyback.launch.deployment import NAME_TAG, READY, stack_name
+from flyback.launch.deployment import NAME_TAG, PARTS, READY, stack_name
 from flyback.launch.progress import Report, silent
 from flyback.launch.teardown import terminate_and_wait
 from flyback.spec.certificate import Leftover
@@ -187,13 +187,15 @@ def _removed(session: Session, found: Found, report: Report) -> list[str]:
 
 def _held(session: Session, name: str) -> frozenset[str]:
     """What the standing deployment is made of, by every name that it is listed under."""
-    stack = session.cloudformation.describe(stack_name(name))
-    if stack is None or stack.status not in READY:
-        return frozenset()
-    found = {stack.name, stack.stack_id, *_made_beside(session, name)}
-    for item in session.cloudformation.resources(stack.stack_id):
-        found |= {item.physical_id, item.physical_id.rpartition("/")[2]}
-        found.add(item.physical_id.rpartition("|")[2])
+    found: set[str] = set()
+    for part in PARTS:
+        stack = session.cloudformation.describe(stack_name(name, part))
+        if stack is None or stack.status not in READY:
+            continue
+        found |= {stack.name, stack.stack_id, *_made_beside(session, name)}
+        for item in session.cloudformation.resources(stack.stack_id):
+            found |= {item.physical_id, item.physical_id.rpartition("/")[2]}
+            found.add(item.physical_id.rpartition("|")[2])
     return frozenset(found)
 
 

@@ -150,9 +150,8 @@ def terminate_and_wait(
 
 def _stop_runs(session: Session, name: str, clock: Clock, report: Report) -> None:
     """Say of each run that is held that it was stopped: the guardian must not go on with it."""
-    buckets = session.buckets.names(f"{name}-outputs-")
-    bucket = f"{name}-outputs-{session.identity.account}-{session.region}"
-    if bucket not in buckets:
+    bucket = kept_buckets(session, name).get("OutputsBucket")
+    if bucket is None:
         return
     store = open_store(f"s3://{bucket}", s3_client=session.client("s3"))
     for run_id in held_runs(store):

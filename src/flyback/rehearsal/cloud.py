@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from flyback.audit.iam.footprint import Place, deployer_policy
-from flyback.rehearsal.call import Gap
+from flyback.rehearsal.call import Call, Gap
 from flyback.rehearsal.clock import VirtualClock
 from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
 from flyback.rehearsal.events import EventBus
@@ -36,6 +36,7 @@ from flyback.rehearsal.permissions import IamGap, StsGap
 from flyback.rehearsal.reach import check_reach
 from flyback.rehearsal.schedules import Timetable
 from flyback.rehearsal.server import Server
+from flyback.rehearsal.tagging import TaggingGap
 from flyback.rehearsal.transport import Clients
 from flyback.rehearsal.web_identity import Issuers
 from flyback.spec.settings import DEFAULT_NAME, DEFAULT_REGION
@@ -94,6 +95,7 @@ class RehearsalCloud:
         reclaims: When EC2 takes a spot machine back.
         machines: Their lives; `power_off` is what an operating system calls.
         registry: Lambda's functions, their resource policies included.
+        tagging: What carries which tags.
         bus: Events and who is told of them.
         timetable: Schedules and when they fire.
         functions: Lambda's invocations, past and to come.
@@ -119,6 +121,7 @@ class RehearsalCloud:
     reclaims: Reclaims
     machines: Machines
     registry: Registry
+    tagging: TaggingGap
     bus: EventBus
     timetable: Timetable
     functions: Invocations
@@ -215,7 +218,7 @@ class RehearsalCloud:
         self.capacity = Capacity()
         self.machines = Machines(self.clock)
         self._open_market()
-        gaps = Gaps(self._gaps(), lambda call: self.tagging.observe(call))
+        gaps = Gaps(self._gaps(), self._observe)
         self.middlewares = (
             self.journal,
             Authorizer(identities, self.judge, self.issuers),
@@ -245,6 +248,9 @@ class RehearsalCloud:
         if self.policy is not None:
             self.client = deployer(self.clients("iam", self.region, "rehearsal"), self.policy)
         self._attach_machines(stack)
+
+    def _observe(self, call: Call) -> None:
+        self.tagging.observe(call)
 
     def _wake(self, stack: contextlib.ExitStack) -> tuple[Gap, ...]:
         """What acts by itself, as roles of the account: functions, schedules, events."""

@@ -120,9 +120,7 @@ def _hang(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> Callable[[], int]
     return _meddle(cloud, wanted["at"], functools.partial(cloud.machines.hang, frozen=frozen))
 
 
-def _meddle(
-    cloud: RehearsalCloud, after: float, act: Callable[[str], object]
-) -> Callable[[], int]:
+def _meddle(cloud: RehearsalCloud, after: float, act: Callable[[str], object]) -> Callable[[], int]:
     """Do something to each machine so long after its launch, if it is still there."""
     met: set[str] = set()
 

@@ -65,6 +65,14 @@ class Attempt:
     ended_at: float | None = None
     end_reason: str = ""
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether EC2's answer is known: a machine, or a refusal with a code of its own.
+
+        One that was stored and is not answered may have made a machine that nobody has seen.
+        """
+        return self.instance_id is not None or any(refusal.code for refusal in self.refusals)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -81,14 +89,6 @@ class Place:
     terminate_role: str
     guardian: str = ""
     invoke_role: str = ""
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether EC2's answer is known: a machine, or a refusal with a code of its own.
-
-        One that was stored and is not answered may have made a machine that nobody has seen.
-        """
-        return self.instance_id is not None or any(refusal.code for refusal in self.refusals)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -193,7 +193,7 @@ def _never_there(facts: RunFacts, launch: Launch, attempt: Attempt) -> tuple[Ste
     """A request without a machine; one of the client's is its own to repeat."""
     if not facts.ours:
         return ()
-    if not attempt.refusals:
+    if not attempt.is_answered:
         return (Relaunch(number=attempt.number, market=attempt.market, again=True),)
     said = "; ".join(f"{item.code}: {item.message}" for item in attempt.refusals)
     text = f"no machine to go on with: {said}"
