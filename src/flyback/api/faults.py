@@ -222,7 +222,7 @@ _READERS: dict[str, Callable[[str, str, list[str], dict[str, str]], FaultRequest
 
 def _check_words(fault: FaultRequest, region: str) -> None:
     text = fault.text
-    if fault.pool:
+    if fault.kind == "capacity":
         _check_pool(text, fault.pool, region)
     service, operation = fault.only.get("service"), fault.only.get("operation")
     if service is not None:

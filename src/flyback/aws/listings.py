@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any
 
 __all__ = ["LISTINGS", "Found", "Listing"]
@@ -55,11 +56,13 @@ class Listing:
 
     def command(self, found: Found) -> str:
         """The AWS CLI's command that removes one."""
+        from botocore import xform_name  # the AWS CLI's options are named by it
+
         if self.kind == "bucket":  # `aws s3api delete-bucket` takes only an empty one
             return f"aws s3 rb --force s3://{found.identifier}"
         options = {self.argument: found.identifier, **found.more}
-        words = [f"--{_dashed(key)} {_shown(value)}" for key, value in options.items()]
-        words += [f"--{_dashed(key)}" for key in self.switches]
+        words = [f"--{xform_name(key, '-')} {quote(value)}" for key, value in options.items()]
+        words += [f"--{xform_name(key, '-')}" for key in self.switches]
         return f"aws {self.service} {self.remove.replace('_', '-')} {' '.join(words)}"
 
 
@@ -84,14 +87,6 @@ def _ec2(kind: str, noun: str, key: str, identifier: str, **other: Any) -> Listi
         remove=other.pop("remove", f"delete_{noun}"),
         **other,
     )
-
-
-def _dashed(argument: str) -> str:
-    return "".join(f"-{c.lower()}" if c.isupper() else c for c in argument).lstrip("-")
-
-
-def _shown(value: str) -> str:
-    return value if value.replace("-", "").replace("/", "").isalnum() else f"'{value}'"
 
 
 _ENDING = {"State": ("deleting", "deleted")}
