@@ -197,19 +197,33 @@ def record_guardian_scope(recorder: Any) -> None:
     }
     for name, call in attempts.items():
         recorder.attempt(name, call)
-    other = Caller(
-        via="scheduler",
-        source_arn=f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/theirs",
-    )
-    sts = recorder.emulated.clients.of("sts", REGION, other)
-    for named in ("SchedulerTerminateRole", "SchedulerInvokeRole"):
-        role = recorder.role(named)
-        recorder.attempt(
-            f"another group takes {named}",
-            lambda role=role: sts.assume_role(RoleArn=role, RoleSessionName="theirs"),
-        )
+    _take_the_schedules_roles(recorder)
     iam.remove_role_from_instance_profile(
         InstanceProfileName="theirs", RoleName=ender.rpartition("/")[2]
     )
     iam.delete_instance_profile(InstanceProfileName="theirs")
     ec2.terminate_instances(InstanceIds=[machine])
+
+
+def _take_the_schedules_roles(recorder: Any) -> None:
+    """Whoever is not the deployment's own schedule group, part by part of its ARN."""
+    own = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/flyback-{NAME}"
+    for who, source in {
+        "another group": own.replace(f"flyback-{NAME}", "theirs"),
+        "a group whose name begins alike": f"{own}-2",
+        "what is no ARN": f"x{own}",
+        "another partition's group": own.replace("arn:aws:", "arn:aws-cn:"),
+        "another service": own.replace(":scheduler:", ":events:"),
+        "another region's group": own.replace(REGION, "eu-west-1"),
+        "another account's group": own.replace(ACCOUNT, "210987654321"),
+        "a schedule called alike": own.replace("schedule-group/", "schedule/"),
+    }.items():
+        sts = recorder.emulated.clients.of(
+            "sts", REGION, Caller(via="scheduler", source_arn=source)
+        )
+        for named in ("SchedulerTerminateRole", "SchedulerInvokeRole"):
+            role = recorder.role(named)
+            recorder.attempt(
+                f"{who} takes {named}",
+                lambda sts=sts, role=role: sts.assume_role(RoleArn=role, RoleSessionName="theirs"),
+            )

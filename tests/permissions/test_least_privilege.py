@@ -11,6 +11,7 @@ import pytest
 import flyback.aws
 from flyback.audit.iam.footprint import (
     MANAGED_POLICY_CHARACTERS,
+    ROLE_POLICY_CHARACTERS,
     Place,
     characters,
     deployer_policy,
@@ -177,6 +178,7 @@ def test_the_deployers_policy_is_what_was_recorded(evidence: Any) -> None:
     assert sorted(found - set(recorded())) == []
     assert sorted(set(recorded()) - found) == []
     document = deployer_policy(place)
+    assert characters(document) <= ROLE_POLICY_CHARACTERS
     shares = parts(document)
     assert len(shares) <= 10  # managed policies that a role or user may have
     assert all(characters(share) <= MANAGED_POLICY_CHARACTERS for share in shares)
