@@ -59,9 +59,9 @@ def record_job(recorder: Any, folder: Path) -> None:
 
 
 def record_interruption(recorder: Any, folder: Path) -> None:
-    """EC2 takes a machine before its agent is up; the guardian goes on with another."""
+    """The second run of a capped day: EC2 takes its machine, the guardian goes on with another."""
     with recorder.scenario("an interrupted run goes on"):
-        options = dataclasses.replace(OPTIONS, run_id="taken")
+        options = dataclasses.replace(OPTIONS, run_id="taken", max_usd_per_day=50.0)
         run = start(prepare(_job(folder)), recorder.cloud, options, silent)
         recorder.emulated.machines.reclaim(run.launch.attempts[0].instance_id)
         recorder.cloud.clock.sleep(120)
