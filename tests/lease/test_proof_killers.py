@@ -102,9 +102,9 @@ class Window:
         self._asked = 0.0
 
     def watch(self, session: Any) -> None:
-        events = session._boto._session
-        events.register("before-send.ec2.CreateFleet", self._begin)
-        events.register("response-received.scheduler.CreateSchedule", self._end)
+        asked, armed = (session.client(name).meta.events for name in ("ec2", "scheduler"))
+        asked.register_first("before-send.ec2.CreateFleet", self._begin)
+        armed.register("response-received.scheduler.CreateSchedule", self._end)
 
     def _begin(self, **_: Any) -> None:
         self._asked = time.perf_counter()

@@ -331,6 +331,12 @@ class Planter:
         self.client("ecr").create_repository(repositoryName=name)
         return name
 
+    def identity_provider(self, name: str) -> str:
+        answer = self.client("iam").create_open_id_connect_provider(
+            Url=f"https://{name}.issuer.test", Tags=self.pairs(name)
+        )
+        return str(answer["OpenIDConnectProviderArn"])
+
     def role(self, name: str) -> str:
         self.client("iam").create_role(RoleName=f"{name}-core-role", AssumeRolePolicyDocument="{}")
         return f"{name}-core-role"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flyback.api.faults import parse_fault
+from flyback.api.faults import read_fault
 from flyback.rehearsal.cloud import RehearsalCloud
 from flyback.rehearsal.market import Conditions
 from flyback.rehearsal.strict import arm
@@ -59,7 +59,7 @@ def state(client: Callable[[str], Any]) -> Callable[[str], str]:
 
 
 def _arm(cloud: RehearsalCloud, text: str) -> None:
-    fault = parse_fault(text)
+    fault = read_fault(text, cloud.region)
     assert str(fault).startswith(fault.kind)
     arm(cloud, fault.kind, encode(fault))
 
