@@ -19,8 +19,10 @@ import botocore.endpoint
 import pytest
 
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.errors import FlybackError
 from flyback.rehearsal.inventory import take_inventory
+from flyback.rehearsal.moto_state import ACCOUNT
 from flyback.spec.codec import dumps
 from flyback.spec.event import Marker
 
@@ -101,7 +103,9 @@ class ScriptedHost:
 @contextmanager
 def emulated(folder: Path) -> Iterator[Cloud]:
     """A cloud with nothing in it, whose machines are scripted."""
-    cloud = start_rehearsal(folder, region=cut_commands.HERE)
+    regions = (cut_commands.HERE, cut_commands.THERE)
+    places = [Place(name="flyback", account=ACCOUNT, region=region) for region in regions]
+    cloud = start_rehearsal(folder, region=cut_commands.HERE, policy=deployer_policy(*places))
     assert cloud.emulated is not None
     cloud.emulated.machines.host = ScriptedHost(cloud)
     # the guardian too, without a process: a copy has no server that one could reach

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +11,13 @@ from flyback import errors
 from flyback.api.job import Prepared
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, deploy, start
-from flyback.api.wiring import Cloud, elsewhere, local_home
+from flyback.api.wiring import Cloud, elsewhere, local_home, start_rehearsal
+from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.launch.progress import silent
 from flyback.rehearsal.cloud import RehearsalCloud
 from flyback.rehearsal.ec2.machines import NoHost
 from flyback.rehearsal.middleware.faults import Fault
+from flyback.rehearsal.moto_state import ACCOUNT
 from flyback.results.standing import status_view
 from flyback.spec.codec import read_json
 from flyback.spec.event import Marker
@@ -22,8 +25,23 @@ from flyback.spec.launch import Launch
 from flyback.spec.plan import Plan
 
 RUN = "unheard"
+REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 RETRIES = 5  # as often botocore sends a request
 Job = Callable[..., Prepared]
+
+
+@pytest.fixture
+def deployed(tmp_path: Path) -> Iterator[Cloud]:
+    """Deployed in three regions, by a deployer who may."""
+    places = [Place(name="flyback", account=ACCOUNT, region=region) for region in REGIONS]
+    cloud = start_rehearsal(tmp_path, region=REGIONS[0], policy=deployer_policy(*places))
+    assert cloud.emulated is not None
+    try:
+        for region in REGIONS:
+            deploy(elsewhere(cloud, region), Options(cloud="rehearsal"), silent)
+        yield cloud
+    finally:
+        cloud.emulated.stop()
 
 
 @pytest.fixture
@@ -79,8 +97,6 @@ def test_a_region_whose_answer_was_lost_is_not_left(
 ) -> None:
     """The second region may have a machine: the third is not asked, and the same command adopts."""
     west, third = elsewhere(deployed, "us-west-2"), elsewhere(deployed, "eu-west-1")
-    deploy(west, Options(cloud="rehearsal"), silent)
-    deploy(third, Options(cloud="rehearsal"), silent)
     no_capacity(emulated, "us-east-1")
     lose(emulated, 5, acted=True)  # after a dry run and two tries, and the second region's dry run
     regions = options("us-west-2", "eu-west-1")
@@ -103,8 +119,6 @@ def test_a_region_that_answered_with_a_refusal_is_left(
     deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
 ) -> None:
     """A code that nobody knows, from the second region: it made nothing, the third is asked."""
-    for region in ("us-west-2", "eu-west-1"):
-        deploy(elsewhere(deployed, region), Options(cloud="rehearsal"), silent)
     no_capacity(emulated, "us-east-1")
     odd = Fault(service="ec2", operation="CreateFleet", via="", calls=(5,), code="Odd", status=400)
     emulated.faults.add(odd)
@@ -118,8 +132,6 @@ def test_a_region_that_fails_before_it_is_asked_is_left(
     deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
 ) -> None:
     """Nothing was sent there: whatever the service says, the next region is asked."""
-    for region in ("us-west-2", "eu-west-1"):
-        deploy(elsewhere(deployed, region), Options(cloud="rehearsal"), silent)
     no_capacity(emulated, "us-east-1")
     odd = Fault(service="ec2", operation="CreateFleet", via="", calls=(4,), code="Odd", status=400)
     emulated.faults.add(odd)  # the second region's dry run

@@ -101,7 +101,7 @@ def test_a_bad_user_data_is_named(
         ("capacity:g4dn.xlrge", "did you mean 'g4dn.xlarge'"),
         ("capacity:sput", "did you mean 'spot'"),
         ("throttle:0.1,service=s33", "did you mean 's3'"),
-        ("drop:0.1,service=dynamodb", "known: cloudformation, ec2, iam,"),
+        ("drop:0.1,service=dynamodb", "for example batch, cloudformation, cloudwatch,"),
         ("error:0.1,service=s3,operation=PutObjet", "did you mean 'PutObject'"),
         ("error:0.1,service=s3,operation=CreateFleet", "no operation of s3"),
         ("throttle:0.1,operation=createfleet", "did you mean 'CreateFleet'"),
@@ -126,7 +126,7 @@ def test_an_interruption_is_acted_out(job: Path) -> None:
     shown = api.rehearse(job, setting=api.Setting(faults=("interrupt:at=65s",)))
     assert shown.marker.kind == "INTERRUPTED"
     assert shown.leftovers() == ()
-    assert [outcome.acted for outcome in shown.faults] == [1]
+    assert [outcome.acted for outcome in shown.faults] == [3]  # every attempt at spot
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ TAGGABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "Group": ("AWS::EC2::SecurityGroup", {"GroupDescription": "tagged", **VPC}),
     "Logs": ("AWS::Logs::LogGroup", {"LogGroupName": "/tagged"}),
     "Parameter": ("AWS::SSM::Parameter", {"Name": "/tagged", "Type": "String", "Value": "v"}),
+    "Provider": ("AWS::IAM::OIDCProvider", {"Url": "https://example.com", "ClientIdList": ["a"]}),
     "Repository": ("AWS::ECR::Repository", {"RepositoryName": "tagged"}),
     "Role": ("AWS::IAM::Role", {"AssumeRolePolicyDocument": TRUST}),
     "Subnet": ("AWS::EC2::Subnet", {"CidrBlock": "10.0.0.0/24", **VPC}),
@@ -60,6 +61,12 @@ def tags(cloud: Any, logical_id: str) -> dict[str, str]:
         "AWS::S3::Bucket": ("s3", "get_bucket_tagging", {"Bucket": physical}, "TagSet"),
         "AWS::SSM::Parameter": ("ssm", "list_tags_for_resource", of_parameter, "TagList"),
         "AWS::ECR::Repository": ("ecr", "list_tags_for_resource", {"resourceArn": arn}, "tags"),
+        "AWS::IAM::OIDCProvider": (
+            "iam",
+            "list_open_id_connect_provider_tags",
+            {"OpenIDConnectProviderArn": physical},
+            "Tags",
+        ),
         "AWS::IAM::Role": ("iam", "list_role_tags", {"RoleName": physical}, "Tags"),
         "AWS::SNS::Topic": ("sns", "list_tags_for_resource", {"ResourceArn": physical}, "Tags"),
     }
