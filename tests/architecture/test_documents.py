@@ -18,7 +18,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELLS = ("sh", "bash", "console")
 # Homes and mounts of somebody's machine have no place in a product's files.
 LOCAL = re.compile(
-    r"(?<![\w.}/-])(/home/(?!ubuntu\b)\w|/Users/\w|/root/\w|/work/\w|/workspace/\w|/mnt/\w)"
+    r"(?<![\w.}/-])(/home/(?!ubuntu\b)\w|/(?:Users|root|work|workspace|mnt)/\w)"
     r"|C:\\Users"
 )
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.endpoint
+import cut_clients
+import cut_commands
 import pytest
+import rooms
+from copies import Copies
 
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.audit.iam.footprint import Place, deployer_policy
@@ -25,25 +27,6 @@ from flyback.rehearsal.inventory import take_inventory
 from flyback.rehearsal.moto_state import ACCOUNT
 from flyback.spec.codec import dumps
 from flyback.spec.event import Marker
-
-HERE = Path(__file__).parent
-
-
-def load(name: str) -> ModuleType:
-    """A module beside this one, which pytest's importlib mode does not put on the path."""
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-load("dying")
-Copies = load("copies").Copies
-rooms = load("rooms")
-cut_clients = load("cut_clients")
-cut_commands = load("cut_commands")
 
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from botocore.exceptions import ConnectionClosedError
+from copies import Line
+from dying import Killed, KilledThread
 
 from flyback.api.wiring import Cloud
 from flyback.aws.ledger import FileLedger
@@ -26,11 +27,6 @@ MODES = (
 )
 _ASKED_ALIKE = 3
 _QUESTION = re.compile(r"^(GET|HEAD) |[.=](Describe|Get|List)[A-Z]")
-
-
-dying = sys.modules["dying"]
-Killed, KilledThread = dying.Killed, dying.KilledThread
-Line = sys.modules["copies"].Line
 
 
 @dataclass

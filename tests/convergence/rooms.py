@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from types import SimpleNamespace
 from typing import Any
+
+from copies import Line
+from dying import Death, Killed, KilledThread
 
 from flyback.api.wiring import Cloud
 from flyback.aws.ledger import NoLedger
@@ -17,9 +19,6 @@ from flyback.launch.guardian.ledger import StoreLedger
 from flyback.rehearsal.functions.environment import Outcome
 from flyback.store.open import open_store
 
-dying = sys.modules["dying"]
-Death, Killed, KilledThread = dying.Death, dying.Killed, dying.KilledThread
-Line = sys.modules["copies"].Line
 ACCESS = Access(region="us-east-1", endpoint="http://localhost:1", access_key="-", secret_key="-")
 
 

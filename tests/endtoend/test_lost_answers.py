@@ -142,6 +142,46 @@ def test_a_region_that_fails_before_it_is_asked_is_left(
     assert regions == ["us-east-1", "us-east-1", "eu-west-1"]
 
 
+def test_a_region_whose_service_fails_leaves_the_run_open(
+    deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
+) -> None:
+    """No region has said that it has nothing for good: the same command goes on, and is granted."""
+    no_capacity(emulated, "us-east-1")
+    odd = Fault(service="ec2", operation="CreateFleet", via="", calls=(4,), code="Odd", status=400)
+    emulated.faults.add(odd)  # the second region's dry run
+    with pytest.raises(errors.CapacityError):
+        start(gpu_job(), deployed, options("us-west-2"), silent)
+    assert opened(deployed).marker() is None
+    emulated.faults.clear()
+    run = start(gpu_job(), deployed, options("us-west-2"), silent)
+    last = run.launch.attempts[-1]
+    assert (last.region, last.instance_id is not None) == ("us-west-2", True)
+
+
+def test_an_earlier_answer_says_nothing_of_a_request_that_is_sent_again(
+    deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
+) -> None:
+    """Refused once, sent again, granted and unheard: no other region is asked, one machine."""
+    expired = Fault(
+        service="ec2", operation="CreateFleet", via="", calls=(2,), code="ExpiredToken", status=400
+    )
+    emulated.faults.add(expired)
+    with pytest.raises(errors.CredentialsError):
+        start(gpu_job(), deployed, options("us-west-2"), silent)
+    assert written().attempts[-1].is_answered
+    emulated.faults.clear()
+    lose(emulated, 1, acted=True)
+    with pytest.raises(errors.NetworkError, match="answer was lost"):
+        start(gpu_job(), deployed, options("us-west-2"), silent)
+    assert not written().attempts[-1].is_answered
+    emulated.faults.clear()
+    (made,) = machines(deployed)
+    run = start(gpu_job(), deployed, options("us-west-2"), silent)
+    assert run.launch.attempts[-1].instance_id == made
+    assert machines(deployed) == [made]
+    assert machines(elsewhere(deployed, "us-west-2")) == []
+
+
 def test_a_refusal_of_a_request_that_was_sent_before_proves_nothing(
     deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
 ) -> None:

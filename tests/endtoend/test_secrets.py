@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from flyback.agent.scratch import Scratch
 from flyback.api.job import Prepared
 from flyback.api.rehearsing import rehearse
 from flyback.api.verbs import Options, start
@@ -21,6 +22,7 @@ from flyback.errors import UserError
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
 from flyback.spec.codec import dumps
+from flyback.spec.paths import RunPaths
 
 OPTIONS = Options(cloud="rehearsal")
 REFERENCES = {"TOKEN": "ssm:/flyback/token", "KEY": "secretsmanager:flyback/team/key"}
@@ -40,7 +42,8 @@ print()
 sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in values.items()}
 print(json.dumps({"sums": sums, "echo": values}))
 """
-READY = "*/*/opt/flyback/runs/*/1/work/ready"  # below the folder of all machines
+# In the job's own folder, below the folder of all machines.
+READY = str(Scratch(Path("*/*/opt/flyback/runs/*/1"), RunPaths("any").attempt(1)).work / "ready")
 SET_UP = ("python3", "-c", "import os; print('set-up:', sorted(os.environ))")
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from flyback.api.verbs import Options, deploy, remove
-from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.api.wiring import Cloud
 from flyback.errors import ServiceError
 from flyback.infra import templates
 from flyback.launch import stack as stacks
@@ -20,15 +19,6 @@ from flyback.rehearsal.middleware.faults import Fault
 NAME = "flyback-core"
 OPTIONS = Options(cloud="rehearsal", tags={"Owner": "ada"})
 KEY = "sets/one"
-
-
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    """An emulated cloud with nothing in it."""
-    started = start_rehearsal(local_home() / "rehearsal" / "cloud", region="us-east-1")
-    assert started.emulated is not None
-    yield started
-    started.emulated.stop()
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 
 import pytest
 
 from flyback.api.pushing import Branch, PushAccess, grant_push
 from flyback.api.verbs import Options, deploy, remove
-from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.api.wiring import Cloud
 from flyback.errors import NotDeployedError, UserError
 from flyback.launch.certify import certify_account
 from flyback.launch.progress import silent
@@ -16,15 +16,6 @@ from flyback.rehearsal.web_identity import GITHUB
 
 OPTIONS = Options(cloud="rehearsal")
 PROVIDER = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
-
-
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    """An emulated cloud with nothing in it."""
-    started = start_rehearsal(local_home() / "rehearsal" / "cloud", region="us-east-1")
-    assert started.emulated is not None
-    yield started
-    started.emulated.stop()
 
 
 def _push(cloud: Cloud, text: str) -> PushAccess:
@@ -86,6 +77,36 @@ def test_up_and_down_with_a_provider_of_its_own(cloud: Cloud) -> None:
     assert certificate.clean, certificate
     assert any("stack/flyback-ci/" in check.question for check in certificate.checks)
     assert _providers(cloud) == []
+
+
+def test_a_stack_of_that_name_that_is_not_ours_is_left(cloud: Cloud) -> None:
+    """Neither `up --ci` changes somebody else's stack, nor `down` deletes it."""
+    assert cloud.emulated is not None
+    body = json.dumps({"Resources": {"Logs": {"Type": "AWS::Logs::LogGroup"}}})
+    owner = cloud.emulated.clients("cloudformation", "us-east-1")
+    owner.create_stack(StackName="flyback-ci", TemplateBody=body)
+    cloud.clock.sleep(60)
+    deploy(cloud, OPTIONS, silent)
+    with pytest.raises(UserError, match="without the tag flyback:name=flyback"):
+        _push(cloud, "acme/lab")
+    assert remove(cloud, OPTIONS, keep_data=False, report=silent).clean
+    (kept,) = owner.describe_stacks(StackName="flyback-ci")["Stacks"]
+    assert kept["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_another_regions_provider_is_no_leftover(cloud: Cloud) -> None:
+    """Deployments of one name in two regions share it; whoever made it answers for it."""
+    assert cloud.emulated is not None
+    iam = cloud.emulated.clients("iam", "us-east-1")
+    tags = {"flyback:name": "flyback", "flyback:region": "eu-west-1"}
+    iam.create_open_id_connect_provider(
+        Url=GITHUB,
+        ClientIDList=["sts.amazonaws.com"],
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
+    deploy(cloud, OPTIONS, silent)
+    assert remove(cloud, OPTIONS, keep_data=False, report=silent).clean
+    assert _providers(cloud) == [PROVIDER]
 
 
 def test_the_accounts_own_provider_is_used_and_left(cloud: Cloud) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.endpoint
+import dying
 import pytest
+import rooms
+import thread_machines
+from copies import Copies, Line
 
 from flyback.agent import finish, supervise
 from flyback.agent.journal import Journal
@@ -28,25 +30,6 @@ from flyback.launch.progress import silent
 
 OPTIONS = Options(cloud="rehearsal")
 REGION = "us-east-1"
-
-
-def load(path: Path) -> ModuleType:
-    """A module of the tests, which pytest's importlib mode does not put on the path."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-HERE = Path(__file__).parent
-SHARED = HERE.parent / "convergence"
-dying = load(SHARED / "dying.py")
-shared = load(SHARED / "copies.py")
-rooms = load(SHARED / "rooms.py")
-machines = load(HERE / "machines.py")
 
 
 @dataclass
@@ -129,13 +112,13 @@ def deployed(folder: Path) -> Iterator[World]:
     cloud = start_rehearsal(local_home() / "rehearsal", region=REGION, factor=20.0)
     assert cloud.emulated is not None
     try:
-        host = machines.Host(cloud.emulated, folder / "machines")
+        host = thread_machines.Host(cloud.emulated, folder / "machines")
         cloud.emulated.machines.host = host
         cloud.emulated.reclaims._factor = 0.0  # EC2 takes machines back when the test says so
         functions = rooms.Rooms(cloud, cloud.emulated.workshop)
         cloud.emulated.functions._workshop = functions
         deploy(cloud, OPTIONS, silent)
-        yield World(cloud, host, functions, folder, shared.Line(cloud))
+        yield World(cloud, host, functions, folder, Line(cloud))
     finally:
         cloud.emulated.stop()
 
@@ -171,7 +154,7 @@ def quick(pretended: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs take simulated time alone; what is alike each time is done once, or less often."""
-    monkeypatch.setattr(supervise, "Child", machines.Pretended)
+    monkeypatch.setattr(supervise, "Child", thread_machines.Pretended)
     bundle = launching.build(local_home() / "bundles")
     monkeypatch.setattr(launching, "build", lambda _: bundle)
     monkeypatch.setattr(watch, "_CLOUD_POLL_S", 30.0)
@@ -180,7 +163,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def copies(world: World) -> Any:
     """Processes that go on from the world as it stands."""
-    return shared.Copies(world.cloud)
+    return Copies(world.cloud)
 
 
 @pytest.fixture

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import boto3
+import push_scenarios
 import pytest
+import run_scenarios
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -39,19 +39,7 @@ _DATA = f"{NAME}-data-{ACCOUNT}-{REGION}"
 _OUTPUTS = f"{NAME}-outputs-{ACCOUNT}-{REGION}"
 
 
-def _load(name: str) -> ModuleType:
-    """A module that lies beside this file; pytest's importlib mode leaves no way to import it."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-pushing = _load("push_scenarios")
-runs = _load("run_scenarios")
-REPOSITORY = pushing.REPOSITORY
+REPOSITORY = push_scenarios.REPOSITORY
 
 
 @dataclass
@@ -341,9 +329,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
                 item for item in cloud.emulated.judge.attached() if ":user/" not in item.holder
             )
             role = recorder.role("InstanceRole")
-            pushing.record_push(recorder)
-            pushing.record_push_scope(recorder)
-            runs.record_job(recorder, home / "job")
+            push_scenarios.record_push(recorder)
+            push_scenarios.record_push_scope(recorder)
+            run_scenarios.record_job(recorder, home / "job")
             described = cloud.emulated.clients("ec2", REGION).describe_instances()
             instance = described["Reservations"][0]["Instances"][0]["InstanceId"]
             record_refused_upload(recorder, role, home)
@@ -351,9 +339,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             record_deployers_scope(recorder, role)
             record_plain_http(recorder)
             record_single_calls(recorder, instance)
-            runs.record_interruption(recorder, home / "taken")
-            runs.record_deadlines(recorder, home)
-            runs.record_guardian_scope(recorder)
+            run_scenarios.record_interruption(recorder, home / "taken")
+            run_scenarios.record_deadlines(recorder, home)
+            run_scenarios.record_guardian_scope(recorder)
             record_networks(recorder)
             record_existing_provider(recorder)
             with recorder.scenario("down"):

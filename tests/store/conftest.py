@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
+import s3_simulator
+import s3_wire
 import trustme
 from botocore.config import Config
 
@@ -19,22 +18,6 @@ from flyback.store.retry import Retry
 from flyback.store.s3 import S3Store
 
 HERE = Path(__file__).parent
-
-
-def load(name: str) -> ModuleType:
-    """A module beside this one, which pytest's importlib mode does not put on the path."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-wire = load("s3_wire")
-simulator_module = load("s3_simulator")
 
 
 class HastyClock(SystemClock):
@@ -47,13 +30,13 @@ class HastyClock(SystemClock):
 @pytest.fixture(scope="session")
 def fault_type() -> Any:
     """The class of faults."""
-    return wire.Fault
+    return s3_wire.Fault
 
 
 @pytest.fixture
 def s3() -> Iterator[Any]:
     """A simulated S3."""
-    simulator = simulator_module.S3Simulator()
+    simulator = s3_simulator.S3Simulator()
     yield simulator
     simulator.close()
 
@@ -74,9 +57,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def secure(certificates: Path) -> Iterator[str]:
     """The address of a simulated S3 behind TLS."""
-    simulator = simulator_module.S3Simulator(
-        tls=(certificates / "cert.pem", certificates / "key.pem")
-    )
+    simulator = s3_simulator.S3Simulator(tls=(certificates / "cert.pem", certificates / "key.pem"))
     yield simulator.url
     simulator.close()
 

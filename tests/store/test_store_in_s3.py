@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import s3_simulator
 
 from flyback.errors import ConflictError, NotFoundError, UserError
 from flyback.store.budget import Budget
@@ -47,7 +47,7 @@ def test_2500_objects_over_several_pages(
 def stored(data: bytes) -> Any:
     """An object as somebody else's tool put it there, without checksums."""
     tag = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    return sys.modules["s3_simulator"].Stored(data, f'"{tag}"')
+    return s3_simulator.Stored(data, f'"{tag}"')
 
 
 KEYS = [
@@ -220,16 +220,15 @@ def test_composite_checksums_of_other_tools_are_checked(
     opened: Callable[..., S3Store], s3: Any, tmp_path: Path
 ) -> None:
     """An object whose checksum is one of parts is cut as its upload was, and checked so."""
-    simulator = sys.modules["s3_simulator"]
     bucket = opened(quick=False, prefix="")
     parts = [content(5 << 20, seed=n) for n in range(2)] + [content(77, seed=2)]
-    upload = simulator.Upload("bucket/made", {}, full=False)
+    upload = s3_simulator.Upload("bucket/made", {}, full=False)
     stored_parts = [
-        simulator.Stored(p, "", {"x-amz-checksum-crc32": simulator._crc32(p)}) for p in parts
+        s3_simulator.Stored(p, "", {"x-amz-checksum-crc32": s3_simulator._crc32(p)}) for p in parts
     ]
     data = b"".join(parts)
-    sums = simulator._whole(upload, stored_parts, data)
-    s3.objects["bucket/made"] = simulator.Stored(data, '"abc-3"', sums)
+    sums = s3_simulator._whole(upload, stored_parts, data)
+    s3.objects["bucket/made"] = s3_simulator.Stored(data, '"abc-3"', sums)
     bucket.get_file("made", tmp_path / "made")
     assert (tmp_path / "made").read_bytes() == data
 

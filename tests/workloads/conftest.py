@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from emulated_gpu import EmulatedDriver
 
 Array = Any
 Inject = Callable[[Callable[[Array], Array]], None]
@@ -38,12 +37,4 @@ def inject(monkeypatch: pytest.MonkeyPatch) -> Inject:
 @pytest.fixture
 def gpu(tmp_path: Path) -> Callable[..., Any]:
     """Open emulated devices: `EmulatedDriver` with these options."""
-    name = "emulated_gpu"
-    if name not in sys.modules:
-        path = Path(__file__).with_name(f"{name}.py")
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return lambda **options: sys.modules[name].EmulatedDriver(tmp_path, **options)
+    return lambda **options: EmulatedDriver(tmp_path, **options)

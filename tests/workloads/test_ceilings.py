@@ -9,6 +9,7 @@ import pytest
 
 from flyback.workloads import ceilings
 from flyback.workloads.ceilings import measure_device, of_this_boot
+from flyback.workloads.cuda_faults import SkippedError
 
 NAMES = {"id", "dram_bytes_s", "cache_bytes_s", "flop_s", "launch_ns"}
 
@@ -31,6 +32,23 @@ def test_each_kind_of_device_has_its_own(tmp_path: Path, monkeypatch: pytest.Mon
     host = of_this_boot("cpu", tmp_path)
     assert of_this_boot("cuda", tmp_path) == {"id": "of the device"}
     assert of_this_boot("cpu", tmp_path) == host
+
+
+@pytest.mark.parametrize("error", ["skipped", "full"])
+def test_what_keeps_ceilings_from_being_measured_leaves_them_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    """A torch for another device, or memory that the cell itself has filled."""
+
+    class OutOfMemoryError(RuntimeError):
+        """As torch names it."""
+
+    def fail(_: object) -> None:
+        raise SkippedError("built without CUDA") if error == "skipped" else OutOfMemoryError
+
+    monkeypatch.setattr(ceilings, "_torch_for", fail)
+    assert of_this_boot("cuda", tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.extended

@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 
 from flyback.errors import UserError
+from flyback.workloads.runner import Setting, measure
+from flyback.workloads.spectral import engines
 from flyback.workloads.spectral.cuda import transform as device_transform
 from flyback.workloads.spectral.cuda.recipes import RECIPES
+from flyback.workloads.spectral.cuda.torch_engines import eager
 from flyback.workloads.spectral.cuda.transform import DeviceTransform
+from flyback.workloads.spectral.declaration import DECLARATION, SpectralParameters
 from flyback.workloads.spectral.framing import frames_of
+from flyback.workloads.spectral.workload import Spectral
 
 pytestmark = pytest.mark.extended  # a C++ compiler stands in for the GPU
 
@@ -117,3 +122,34 @@ def test_frames_that_fit_no_block_are_refused(gpu: Open) -> None:
         with pytest.raises(UserError, match=f"64 to 8192 samples here, not {nfft}") as caught:
             DeviceTransform(gpu(), "fused", np.ones(nfft, np.float32), "magnitude", "spin")
         assert "cufft" in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["streaming", "batch"])
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_cell_on_a_device_passes_its_gates(
+    gpu: Open, monkeypatch: pytest.MonkeyPatch, name: str, mode: str
+) -> None:
+    """From parameters to record: every signal over 120 dB, streamed and in batches."""
+    device = gpu()
+    monkeypatch.setattr(engines, "_driver", lambda: device)
+    monkeypatch.setattr(engines, "_installed", lambda _: True)
+    monkeypatch.setattr(engines.Engine, "version", "emulated")
+    parameters = SpectralParameters(
+        nfft=256, device="cuda", backend=name, mode=mode, frames=40, warmup=4, overlap=0.75
+    )
+    result = measure(DECLARATION, Spectral(), parameters, Setting())
+    assert (result.status, result.reason) == ("ok", "")
+    assert result.device == {"kind": "cuda", "name": "emulated"}
+    assert result.backend == {"name": name, "version": "emulated"}
+    assert result.work["bytes_h2d"] > 0
+
+
+@pytest.mark.parametrize("output", ["magnitude", "complex"])
+def test_torchs_engine_computes_the_same(output: str) -> None:
+    """Call by call, here on the processor: frames, batches that overlap, and both outputs."""
+    window = np.hanning(256).astype(np.float32)
+    transform = eager(window, output, device="cpu")
+    stream = signal(2, 4000)
+    for frames in (stream[:, :256], frames_of(stream, 256, 97)):
+        found = transform(frames)
+        np.testing.assert_allclose(found, expected(frames, window, output), rtol=0, atol=2e-4)

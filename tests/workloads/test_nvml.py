@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import threading
 import types
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,34 @@ def test_clocks_are_given_back_however_it_ends(gpu: Gpu) -> None:
     with locked_clocks(None):
         pass
     assert len(gpu.locked) == 4
+
+
+def test_clocks_are_given_back_off_the_main_thread_too(gpu: Gpu) -> None:
+    """Only the main thread is told of signals; elsewhere an end is still an end."""
+    ended: list[str] = []
+
+    def work() -> None:
+        with locked_clocks(1500):
+            ended.append("held")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert (ended, gpu.locked) == (["held"], [(1500, 1500), "reset"])
+
+
+def test_lanes_of_one_session_are_not_foreign(gpu: Gpu) -> None:
+    """Processes of the same parent take turns by agreement."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as sibling:
+        code = (
+            "import os, sys\nfrom flyback.workloads.nvml import _is_ours\n"
+            "print([_is_ours(int(pid)) for pid in sys.argv[1:]], _is_ours(os.getpid()))"
+        )
+        words = [sys.executable, "-c", code, str(sibling.pid), "1"]
+        found = subprocess.run(words, check=True, capture_output=True, text=True)
+        sibling.communicate(b"\n")
+    assert found.stdout.strip() == "[True, False] True"
+    assert gpu.locked == []
 
 
 def test_a_driver_that_refuses_is_a_refusal(gpu: Gpu) -> None:

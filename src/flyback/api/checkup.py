@@ -61,12 +61,15 @@ def own_policy(options: Options | None = None) -> dict[str, Any]:
         cloud = chosen.open()
         region, identity = cloud.session.region, cloud.session.identity
     except FlybackError:
-        return deployer_policy(
-            Place(name=chosen.name, account="*", region=chosen.region or "us-east-1")
-        )
-    partition = identity.arn.split(":")[1]
+        region, account, partition = chosen.region or "us-east-1", "*", "aws"
+    else:
+        account, partition = identity.account, identity.arn.split(":")[1]
+    regions = dict.fromkeys((region, *chosen.also_regions))
     return deployer_policy(
-        Place(name=chosen.name, account=identity.account, region=region, partition=partition)
+        *(
+            Place(name=chosen.name, account=account, region=each, partition=partition)
+            for each in regions
+        )
     )
 
 

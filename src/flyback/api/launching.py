@@ -124,6 +124,8 @@ class _Search:
         report: Told each step.
         refusal: What the first region said.
         tried: What was asked in vain so far.
+        repeatable: Whether a region was left because its service failed, not because it said no:
+            the same command may do better.
     """
 
     prepared: Prepared
@@ -132,6 +134,7 @@ class _Search:
     report: Report
     refusal: FlybackError | None = None
     tried: _Tried | None = None
+    repeatable: bool = False
 
     def through(self, places: Iterable[Cloud]) -> Run:
         """Ask region after region.
@@ -158,7 +161,8 @@ class _Search:
             else:
                 return Run(launch, plan, cloud, self.report)
         assert self.refusal is not None, "there is a first region"  # noqa: S101  # ours
-        _give_up(self.tried, self.refusal, self.where.cloud)
+        if not self.repeatable:
+            _give_up(self.tried, self.refusal, self.where.cloud)
         raise self.refusal
 
     def _passed_over(self, cloud: Cloud, error: FlybackError, records: Records | None) -> None:
@@ -178,6 +182,7 @@ class _Search:
         if not mended or (self.tried is not None and not self.tried.made_nothing):
             _give_up(self.tried, error, cloud)
             raise error
+        self.repeatable |= isinstance(error, ServiceError) and not moves_on(error)
         if self.where.also:
             self.report("launch", f"no machine in {cloud.session.region}: {error.what}")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flyback import api
-from flyback.cli.options import preset_of
+from flyback.cli.options import preset_of, workload_flags
 from flyback.cli.screen import announce, document, show
 from flyback.spec.codec import dumps, encode
 
@@ -22,12 +22,7 @@ __all__ = ["command"]
 
 
 @click.command("bench")
-@click.argument("workload")
-@click.argument("overrides", nargs=-1)
-@click.option("--smoke", is_flag=True, help="The preset `smoke`: seconds.")
-@click.option("--full", is_flag=True, help="The preset `full`.")
-@click.option("--preset", help="A preset of the workload.")
-@click.option("--restarts", type=click.IntRange(1), default=3, help="Fresh processes per cell.")
+@workload_flags
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("bench"), help="Folder of the results."
 )

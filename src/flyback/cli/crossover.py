@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flyback import api
-from flyback.cli.options import preset_of
+from flyback.cli.options import preset_of, workload_flags
 from flyback.cli.screen import announce, document, show
 from flyback.errors import JobFailedError, UserError
 from flyback.spec.codec import encode
@@ -20,11 +20,7 @@ __all__ = ["command"]
 
 
 @click.command("crossover")
-@click.argument("workload")
-@click.argument("overrides", nargs=-1)
-@click.option("--smoke", is_flag=True, help="The preset `smoke`.")
-@click.option("--full", is_flag=True, help="The preset `full`.")
-@click.option("--preset", help="A preset of the workload.")
+@workload_flags
 @click.option(
     "--between",
     default="device=cpu,cuda",
@@ -36,7 +32,6 @@ __all__ = ["command"]
     "--along", multiple=True, metavar="KEY", help="A size that grows; all that vary if none."
 )
 @click.option("--usd-per-hour", type=float, nargs=2, help="Prices of a machine with A and with B.")
-@click.option("--restarts", type=click.IntRange(1), default=3, help="Fresh processes per cell.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from flyback import api
-from flyback.cli.options import account_flags, chosen_options
+from flyback.cli.options import account_flags, also_region_flag, chosen_options
 from flyback.cli.screen import announce, document, show
 from flyback.spec.codec import encode
 
@@ -20,6 +20,7 @@ __all__ = ["command"]
 @click.command("doctor")
 @click.argument("job", type=click.Path(path_type=Path), required=False)
 @account_flags
+@also_region_flag
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--policy", is_flag=True, help="Print the IAM policy that you need, and no more.")
 @click.option("--managed", is_flag=True, help="With --policy: as a list of managed policies.")

@@ -13,7 +13,18 @@ from flyback.api import Options
 from flyback.cli.screen import reporter
 from flyback.spec.settings import Settings, load_settings
 
-__all__ = ["account_flags", "chosen_options", "job_flags", "preset_of", "profile_flag"]
+__all__ = [
+    "account_flags",
+    "also_region_flag",
+    "chosen_options",
+    "job_flags",
+    "preset_of",
+    "profile_flag",
+    "workload_flags",
+]
+
+
+_RESTARTS = "Fresh processes per cell."
 
 
 def _apply(flags: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
@@ -22,6 +33,13 @@ def _apply(flags: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 
     return decorate
 
+
+also_region_flag = click.option(
+    "--also-region",
+    "also_regions",
+    multiple=True,
+    help="Region to try when the chosen one has no machine; may be given again.",
+)
 
 account_flags = _apply(
     [
@@ -38,13 +56,27 @@ account_flags = _apply(
 
 profile_flag = click.option("--profile", help="AWS profile that the run was launched with.")
 
+_preset_flags = [
+    click.option("--smoke", is_flag=True, help="The preset `smoke`: seconds."),
+    click.option("--full", is_flag=True, help="The preset `full`."),
+]
+
 job_flags = _apply(
     [
         click.argument("job", type=click.Path(path_type=Path)),
         click.argument("overrides", nargs=-1),
-        click.option("--smoke", is_flag=True, help="The preset `smoke`: seconds."),
-        click.option("--full", is_flag=True, help="The preset `full`."),
+        *_preset_flags,
         click.option("--preset", help="A preset of the job file or of its workload."),
+    ]
+)
+
+workload_flags = _apply(
+    [
+        click.argument("workload"),
+        click.argument("overrides", nargs=-1),
+        *_preset_flags,
+        click.option("--preset", help="A preset of the workload."),
+        click.option("--restarts", type=click.IntRange(1), default=3, help=_RESTARTS),
     ]
 )
 

@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from flyback import api
-from flyback.cli.options import account_flags, chosen_options, job_flags, preset_of
+from flyback.cli.options import (
+    account_flags,
+    also_region_flag,
+    chosen_options,
+    job_flags,
+    preset_of,
+)
 from flyback.cli.outcome import conclude, show_run
 from flyback.cli.patience import cut_off, wait_or_detach
 from flyback.cli.screen import announce, document
@@ -22,12 +28,7 @@ __all__ = ["command"]
 @account_flags
 @click.option("--engine", type=click.Choice(["local", "ec2", "batch"]), help="Where it runs.")
 @click.option("--run-id", help="The run's name; the same again goes on with it.")
-@click.option(
-    "--also-region",
-    "also_regions",
-    multiple=True,
-    help="Region to try when the chosen one has no machine; may be given again.",
-)
+@also_region_flag
 @click.option("--detach", is_flag=True, help="Launch and return.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document as last line.")
 def command(  # click hands over each flag by name

@@ -83,8 +83,11 @@ def adopt(cut: Cut) -> Launch:
             remedy="`flyback run` launches it anew; nothing of this run bills",
         )
     cut.report("launch", f"sending the stored request of attempt {attempt.number} again")
-    # also for the machine, which reads it: it may be here only
-    launch = _noted(cut.records, launch, dataclasses.replace(attempt, asked_at=cut.clock.now()))
+    # Also for the machine, which reads it: it may be here only. What EC2 answered before says
+    # nothing of this request: until it is answered, nobody knows whether there is a machine.
+    unasked = tuple(refusal for refusal in attempt.refusals if not refusal.code)
+    asked = dataclasses.replace(attempt, asked_at=cut.clock.now(), refusals=unasked)
+    launch = _noted(cut.records, launch, asked)
     cut = dataclasses.replace(cut, launch=launch)
     try:
         answer = _replayed(session, launch)

@@ -84,10 +84,12 @@ def let_push(
     """Deploy the ci stack beside the core stack, for this branch instead of any other.
 
     Raises:
+        UserError: the stack's name is taken.
         NotDeployedError: there is no core stack, whose registry is pushed to.
         ServiceError: CloudFormation rolled back.
     """
     find(session, name)
+    _check_ours(session, name)
     desired = Desired(
         name=name,
         part="ci",
@@ -109,6 +111,22 @@ def let_push(
         region=session.region,
         subject=outputs["Subject"],
     )
+
+
+def _check_ours(session: Session, name: str) -> None:
+    """Whether a stack of that name is the deployment's.
+
+    Raises:
+        UserError: it is somebody else's.
+    """
+    stack = session.cloudformation.describe(stack_name(name, "ci"))
+    if stack is not None and stack.tags.get(NAME_TAG) != name:
+        raise UserError(
+            f"there is a stack of that name without the tag {NAME_TAG}={name}",
+            where=stack.name,
+            remedy=f"if it is yours to give, tag the stack {NAME_TAG}={name}; else use another "
+            "--name",
+        )
 
 
 def _others_provider(session: Session, name: str, report: Report) -> str:

@@ -45,8 +45,9 @@ def down(
     Raises:
         LeftoversError: CloudFormation could not delete something.
     """
-    others = [_beside(session, name, part, clock, report) for part in PARTS if part != "core"]
+    # what bills goes first: nothing of the others may keep it
     core = _core(session, name, clock, keep_data=keep_data, report=report)
+    others = [_beside(session, name, part, clock, report) for part in PARTS if part != "core"]
     return tuple(stack_id for stack_id in (*others, core) if stack_id)
 
 
@@ -56,6 +57,9 @@ def _beside(session: Session, name: str, part: str, clock: Clock, report: Report
     for _ in range(_ROUNDS):
         stack = session.cloudformation.describe(stack_id or stack_name(name, part))
         if stack is None or stack.status == "DELETE_COMPLETE":
+            return stack_id
+        if stack.tags.get(NAME_TAG) != name:
+            report("teardown", f"leaving the stack {stack.name}: it has no tag {NAME_TAG}={name}")
             return stack_id
         stack_id = stack.stack_id
         if not is_busy(stack.status):

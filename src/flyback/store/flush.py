@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import queue
+import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ __all__ = ["Flusher"]
 
 T = TypeVar("T")
 _MOST_OPEN = 128 if sys.platform == "linux" else 48  # of 1,024 and 256 descriptors
+_TELLING = (5, 8)  # the first Linux whose syncfs tells errors
 _THREADS = 16  # where files are flushed one by one; file systems flush such together
 
 
@@ -67,9 +69,17 @@ class Flusher(Generic[T]):
                     batch.append(self._waiting.get_nowait())
             ended = None in batch
             items = [item for item in batch if item is not None]
-            for item, error in zip(items, self._flush(items), strict=True):
+            for item, error in zip(items, self._told(items), strict=True):
                 self._flushed.put((item, error))
                 self._room.release()
+
+    def _told(self, items: Sequence[T]) -> Sequence[OSError | None]:
+        """As `_flush`; what it could not even try (no thread, no descriptor) is every item's."""
+        try:
+            return self._flush(items)
+        except (OSError, RuntimeError, ValueError) as error:
+            ours = error if isinstance(error, OSError) else OSError(f"can't flush: {error}")
+            return [ours] * len(items)
 
     def _flush(self, items: Sequence[T]) -> Sequence[OSError | None]:
         descriptors = [self._descriptor_of(item) for item in items]
@@ -96,10 +106,16 @@ def _one(descriptor: int) -> OSError | None:
 def _syncfs() -> Any:
     """Linux's syncfs(2): what fsync does, for all files of a file system; None elsewhere.
 
-    It tells an error of any file since Linux 5.8; then they are flushed one by one, to see whose.
+    It tells an error of any file since Linux 5.8 (syncfs(2), NOTES); then they are flushed one by
+    one, to see whose. Older kernels are silent about errors, so there it is not used.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not _tells_errors(os.uname().release):
         return None
     import ctypes
 
     return getattr(ctypes.CDLL(None), "syncfs", None)
+
+
+def _tells_errors(release: str) -> bool:
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return found is not None and (int(found[1]), int(found[2])) >= _TELLING

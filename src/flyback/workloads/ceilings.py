@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from flyback.errors import MissingExtraError
+from flyback.errors import UserError
 from flyback.spec.codec import dumps, write_atomic
+from flyback.workloads.cuda_faults import out_of_memory
 from flyback.workloads.device import open_device, torch_or_error
 
 __all__ = ["measure_ceilings", "measure_device", "of_this_boot"]
@@ -98,14 +99,14 @@ def _products(torch: Any, device: str, side: int, sync: Callable[[], object]) ->
 
 
 def of_this_boot(kind: str, folder: Path | None = None) -> dict[str, Any] | None:
-    """The ceilings of a device, measured once per boot and user; None where torch is missing.
+    """The ceilings of a device, measured once per boot and user; None where they can't be.
+
+    A finished measurement is worth more than what it is held against: whatever torch lacks for the
+    ceilings (itself, a build for the device, memory beside the cell's own) leaves them out.
 
     Args:
         kind: `cpu` or `cuda`.
         folder: Where they are kept; None takes the folder for temporary files.
-
-    Raises:
-        SkippedError: the device can't be used.
     """
     import json
 
@@ -118,8 +119,9 @@ def of_this_boot(kind: str, folder: Path | None = None) -> dict[str, Any] | None
     except (OSError, ValueError):
         pass
     try:
-        found = measure_ceilings() if kind == "cpu" else measure_device(_torch_for(kind))
-    except MissingExtraError:
+        with out_of_memory(lambda: ""):
+            found = measure_ceilings() if kind == "cpu" else measure_device(_torch_for(kind))
+    except UserError:
         return None
     write_atomic(path, dumps(found).encode())
     return found

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -94,7 +95,7 @@ class NvmlMonitor:
                 self._series[name].append(value / scale)
         self._reasons |= self._ask("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
         processes = self._ask("nvmlDeviceGetComputeRunningProcesses") or ()
-        self._foreign |= {each.pid for each in processes} - {os.getpid()}
+        self._foreign |= {each.pid for each in processes if not _is_ours(each.pid)}
 
     def _ask(self, function: str, *arguments: Any) -> Any:
         """None where this GPU does not tell."""
@@ -111,6 +112,15 @@ class NvmlMonitor:
                 found.append(_REASONS[name])
             left &= ~bit
         return [*found, f"unknown {left:#x}"] if left else found
+
+
+def _is_ours(pid: int) -> bool:
+    """This process, or another lane of the same session."""
+    try:
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        parent = 0  # of another container, or gone
+    return pid == os.getpid() or parent == os.getppid()
 
 
 def monitor() -> NvmlMonitor | None:
@@ -143,14 +153,28 @@ def locked_clocks(mhz: int | None) -> Iterator[None]:
     if mhz is None:
         yield
         return
-    nvml, device = _lock(mhz)
+    with _interruptible():
+        nvml, device = _lock(mhz)
+        try:
+            yield
+        finally:
+            try:
+                nvml.nvmlDeviceResetGpuLockedClocks(device)
+            finally:
+                nvml.nvmlShutdown()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM raises meanwhile; only the main thread may set that, and only it is told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:
-        nvml.nvmlDeviceResetGpuLockedClocks(device)
         signal.signal(signal.SIGTERM, before)
-        nvml.nvmlShutdown()
 
 
 def _lock(mhz: int) -> tuple[Any, Any]:

@@ -187,10 +187,18 @@ class Session:
                     self._layout(layout, lanes, turns)
             with self._timed("finish"):
                 for cell, lane in lanes:
-                    result = lane.finish()
-                    cell.results.append(result)
-                    if result.status == "invalid":
-                        _fail(cell, "invalid", result.reason)
+                    self._finish(cell, lane)
+
+    def _finish(self, cell: Measured, lane: Lane) -> None:
+        """Take the record; a lane that ends without one costs its own cell alone."""
+        try:
+            result = lane.finish()
+        except LaneError as error:
+            _fail(cell, error.status, error.what)
+            return
+        cell.results.append(result)
+        if result.status == "invalid":
+            _fail(cell, "invalid", result.reason)
 
     def _open(self, stack: contextlib.ExitStack) -> list[tuple[Measured, Lane]]:
         """A lane for each cell, all starting at once; cells whose lane cannot begin have failed.

@@ -378,12 +378,19 @@ READERS: dict[str, Callable[[Callable[[str], Any], str], Any]] = {
 }
 
 
+# The owner's: what was deployed is looked at in ways that no deployer needs.
+OWNER = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+}
+
+
 @pytest.fixture
 def rehearsed() -> Iterator[Cloud]:
     """Our rehearsal."""
     folder = local_home() / "rehearsal" / "cloud"
     folder.mkdir(parents=True)
-    started = start_rehearsal(folder, region=REGION)
+    started = start_rehearsal(folder, region=REGION, policy=OWNER)
     assert started.emulated is not None
     keys = started.emulated.environment()
     yield Cloud(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from dying import Death, Killed, Off
 
 from flyback.agent import main as agent
 from flyback.agent.child import Ended
@@ -16,8 +17,6 @@ from flyback.agent.options import Options as AgentOptions
 from flyback.agent.services import Services
 from flyback.store.open import open_store
 
-dying = sys.modules["dying"]
-Death, Killed, Off = dying.Death, dying.Killed, dying.Off
 REGION = "us-east-1"
 
 
