@@ -49,10 +49,12 @@ class Evidence:
     Args:
         policies: Every policy of the deployed account.
         asked: Every question, each with its scenario.
+        deployer: The policies of whoever deploys, `up --ci` included.
         attempts: Name of each attempt out of scope → the error code that it met, or empty.
     """
 
     policies: tuple[Attached, ...] = ()
+    deployer: tuple[Attached, ...] = ()
     asked: list[Asked] = field(default_factory=list)
     attempts: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
@@ -285,8 +287,14 @@ def record_existing_provider(recorder: Recorder) -> None:
 
 
 def record_networks(recorder: Recorder) -> None:
-    """A deployment that comes back to its data, in a private network and in one that is there."""
-    ec2 = recorder.emulated.clients("ec2", REGION)
+    """A deployment that comes back to its data, in a private network and in one that is there.
+
+    The account has an identity provider of somebody else's meanwhile.
+    """
+    ec2, iam = (recorder.emulated.clients(name, REGION) for name in ("ec2", "iam"))
+    provider = iam.create_open_id_connect_provider(
+        Url="https://oidc.eks.us-east-1.amazonaws.com/id/0123", ClientIDList=["sts.amazonaws.com"]
+    )
     vpc = ec2.create_vpc(CidrBlock="172.20.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.20.0.0/24")["Subnet"]["SubnetId"]
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
@@ -305,6 +313,9 @@ def record_networks(recorder: Recorder) -> None:
             remove(recorder.cloud, OPTIONS, keep_data=True, report=silent)
         with recorder.scenario(scenario):
             deploy(recorder.cloud, dataclasses.replace(OPTIONS, network=choice), silent)
+    iam.delete_open_id_connect_provider(
+        OpenIDConnectProviderArn=provider["OpenIDConnectProviderArn"]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -315,7 +326,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
     evidence = Evidence()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLYBACK_HOME", str(home))
-        cloud = start_rehearsal(home / "cloud", region=REGION, policy=deployer_policy(PLACE))
+        cloud = start_rehearsal(home / "cloud", region=REGION, policy=deployer_policy(PLACE, ci=True))
         assert cloud.emulated is not None
         try:
             recorder = Recorder(cloud, evidence)
@@ -325,9 +336,12 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             with recorder.scenario("up --ci"):
                 grant_push(cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@feature"), silent)
                 grant_push(cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@main"), silent)
-            evidence.policies = tuple(
-                item for item in cloud.emulated.judge.attached() if ":user/" not in item.holder
-            )
+            with recorder.scenario("up --ci again, with another tag"):
+                tagged = dataclasses.replace(OPTIONS, tags={"Owner": "me"})
+                grant_push(cloud, tagged, Branch.parse(f"{REPOSITORY}@main"), silent)
+            attached = cloud.emulated.judge.attached()
+            evidence.policies = tuple(item for item in attached if ":user/" not in item.holder)
+            evidence.deployer = tuple(item for item in attached if ":user/" in item.holder)
             role = recorder.role("InstanceRole")
             push_scenarios.record_push(recorder)
             push_scenarios.record_push_scope(recorder)

@@ -273,6 +273,7 @@ def serve(
     speed: float = 1.0,
     announce: Announce = print,
     root: bool = False,
+    ci: bool = False,
 ) -> None:
     """Keep an emulated cloud up until SIGINT or SIGTERM.
 
@@ -282,5 +283,6 @@ def serve(
         speed: Simulated seconds per second while no run takes part.
         announce: Given each line of the environment that points AWS clients at it.
         root: Let clients be the account's root user; else they may do what a deployer may.
+        ci: Let deployers run `up --ci` too.
     """
-    serve_rehearsal(port=port, region=region, speed=speed, announce=announce, root=root)
+    serve_rehearsal(port=port, region=region, speed=speed, announce=announce, root=root, ci=ci)

@@ -57,11 +57,13 @@ class Served:
         flow_speed: Simulated seconds per real second while nobody takes part in the clock; None
             lets time stand still then.
         root: Whether its clients are the root user, not a deployer.
+        ci: Whether a deployer may run `up --ci` too.
     """
 
     port: int = 0
     flow_speed: float | None = None
     root: bool = False
+    ci: bool = False
 
 
 class RehearsalCloud:
@@ -293,6 +295,7 @@ class RehearsalCloud:
             CloudFormationGap(
                 lambda service, region: self.clients(service, region, "cloudformation"),
                 self.clock,
+                lambda handled, verb: self.judge.check_handler(handled, verb, self.journal.last),
             ),
         )
 
