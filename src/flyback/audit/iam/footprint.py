@@ -19,6 +19,7 @@ from typing import Any
 
 from flyback.audit.iam.asked import Asked
 from flyback.audit.iam.needs import UnmappedError
+from flyback.audit.iam.patterns import like
 from flyback.errors import UserError
 
 __all__ = [
@@ -290,11 +291,8 @@ def _covering(found: set[Wanted]) -> Iterator[Wanted]:
             if other != item
             and other.action == item.action
             and other.condition in (item.condition, "")
-            and (other.resource == item.resource or _begins(item.resource, other.resource))
+            and like(other.resource, item.resource)
         )
         if next(wider, None) is None:
             yield item
 
-
-def _begins(resource: str, pattern: str) -> bool:
-    return pattern.endswith("*") and resource.startswith(pattern[:-1])
