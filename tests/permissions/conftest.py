@@ -326,7 +326,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
     evidence = Evidence()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLYBACK_HOME", str(home))
-        cloud = start_rehearsal(home / "cloud", region=REGION, policy=deployer_policy(PLACE, ci=True))
+        cloud = start_rehearsal(
+            home / "cloud", region=REGION, policy=deployer_policy(PLACE, ci=True)
+        )
         assert cloud.emulated is not None
         try:
             recorder = Recorder(cloud, evidence)

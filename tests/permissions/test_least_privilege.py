@@ -19,6 +19,7 @@ from flyback.audit.iam.footprint import (
     smallest,
 )
 from flyback.audit.iam.grants import grants, implicit, judge_grants, too_wide
+from flyback.audit.iam.handlers import handler_rows
 from flyback.audit.iam.widening import judge_widenings
 
 _UNASKED = {"GetCallerIdentity", "CreateLogStream", "PutLogEvents"}  # anybody's; the agent's
@@ -192,6 +193,13 @@ def test_the_deployers_policy_is_what_was_recorded(evidence: Any) -> None:
         shares = parts(document)
         assert len(shares) <= most  # of the 10 managed policies that a role or user may have
         assert all(characters(share) <= MANAGED_POLICY_CHARACTERS for share in shares)
+
+
+def test_what_handlers_call_was_asked_on_their_behalf(evidence: Any) -> None:
+    """Each action that the table leaves to the emulated handler's own call, CloudFormation made."""
+    made = {item.action for item in evidence.asked if item.via == "cloudformation"}
+    rows = [row for rows in handler_rows().values() for row in rows]
+    assert {row.action for row in rows if row.granted} - made == set()
 
 
 def test_every_call_of_the_products_classes_was_recorded(evidence: Any) -> None:

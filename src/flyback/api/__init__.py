@@ -11,7 +11,7 @@ from flyback.api.benching import bench, crossover, predict_bench, prepare_bench
 from flyback.api.checkup import Finding, doctor, excess, in_parts, own_policy
 from flyback.api.comparing import compare, compare_history
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
-from flyback.api.pushing import Branch, PushAccess, let_push
+from flyback.api.pushing import Branch, PushAccess, check_push, let_push
 from flyback.api.reaping import Reaped, reap
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
@@ -34,6 +34,7 @@ __all__ = [
     "Standing",
     "Verification",
     "bench",
+    "check_push",
     "compare",
     "compare_history",
     "crossover",

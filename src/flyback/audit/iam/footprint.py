@@ -295,4 +295,3 @@ def _covering(found: set[Wanted]) -> Iterator[Wanted]:
         )
         if next(wider, None) is None:
             yield item
-
