@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from flyback.api.wiring import Cloud, start_rehearsal
 from flyback.audit.iam import Asked, Attached
 from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.errors import FlybackError, ServiceError
+from flyback.infra import templates
+from flyback.launch import leftovers
 from flyback.launch.network import NetworkChoice
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
@@ -307,6 +310,41 @@ def record_networks(recorder: Recorder) -> None:
             deploy(recorder.cloud, dataclasses.replace(OPTIONS, network=choice), silent)
 
 
+def record_reap(recorder: Recorder) -> None:
+    """Somebody deletes the stacks and keeps what they made, an upload among it: `reap` finds it."""
+    deploy(recorder.cloud, OPTIONS, silent)
+    grant_push(recorder.cloud, OPTIONS, Branch.parse(REPOSITORY), silent)
+    s3 = recorder.emulated.clients("s3", REGION)
+    for bucket, key in ((_DATA, "k"), (_OUTPUTS, "runs/x/k"), (_OUTPUTS, "workdirs/k")):
+        s3.create_multipart_upload(Bucket=bucket, Key=key)
+    stacks = recorder.emulated.clients("cloudformation", REGION)
+    for name in (f"{NAME}-ci", f"{NAME}-core"):
+        template = templates.read(name.removeprefix(f"{NAME}-"))
+        body = re.sub(r"(?m)^ *(#.*|DeletionPolicy: \w+)\n", "", template)
+        body = re.sub(r"(?m)^    Type: AWS::", r"    DeletionPolicy: Retain\n\g<0>", body)
+        (stack,) = stacks.describe_stacks(StackName=name)["Stacks"]
+        kept = [item for item in stack["Parameters"] if item["ParameterKey"] != "Owner"]
+        stacks.update_stack(
+            StackName=name,
+            TemplateBody=body,
+            Capabilities=["CAPABILITY_IAM"],
+            Tags=stack["Tags"],
+            # CloudFormation takes no update of deletion policies alone
+            Parameters=[*kept, {"ParameterKey": "Owner", "ParameterValue": "nobody"}],
+        )
+        recorder.cloud.clock.sleep(900)
+        stacks.delete_stack(StackName=name)
+        recorder.cloud.clock.sleep(900)
+    with recorder.scenario("reap what deleted stacks left"):
+        found = leftovers.orphans(recorder.cloud.session, NAME, recorder.cloud.clock)
+        failed = leftovers.reap(recorder.cloud.session, found, recorder.cloud.clock)
+    kinds = {item.kind for item in found.leftovers()}
+    assert kinds >= {"role", "identity provider", "VPC", "bucket", "function", "multipart upload"}
+    assert failed == ()
+    again = leftovers.orphans(recorder.cloud.session, NAME, recorder.cloud.clock)
+    assert again.leftovers() == ()
+
+
 @pytest.fixture(scope="session")
 def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> Evidence:
     """Every scenario, once."""
@@ -346,6 +384,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             record_existing_provider(recorder)
             with recorder.scenario("down"):
                 remove(cloud, OPTIONS, keep_data=False, report=silent)
+            record_reap(recorder)
         finally:
             cloud.emulated.stop()
     return evidence
