@@ -22,7 +22,7 @@ from flyback.launch.leftovers import orphans, reap
 from flyback.spec.clock import SystemClock
 
 REGION = "us-east-1"
-OURS, THEIRS = "flyback", "flyback-dev"  # its name begins with ours: prefixes must be long
+OURS, THEIRS = "flyback", "flyback-core"  # its name begins with ours, and as our stack's
 
 
 class NoWait(SystemClock):
@@ -86,6 +86,9 @@ class Planter:
 
     def pairs(self, name: str) -> list[dict[str, str]]:
         return [{"Key": "flyback:name", "Value": name}]
+
+    def signature(self, name: str, region: str = REGION) -> list[dict[str, str]]:
+        return [*self.pairs(name), {"Key": "flyback:region", "Value": region}]
 
     def tagged(self, name: str, identifier: str) -> str:
         self.client("ec2").create_tags(Resources=[identifier], Tags=self.pairs(name))
@@ -222,30 +225,30 @@ class Planter:
             RoleName=f"of-{name}-batch", AssumeRolePolicyDocument="{}"
         )["Role"]["Arn"]
         self.client("batch").create_compute_environment(
-            computeEnvironmentName=f"{name}-core-hosts",
+            computeEnvironmentName=f"{name}-core-Hosts",
             type="UNMANAGED",
             state="DISABLED",
             serviceRole=role,
         )
-        return f"{name}-core-hosts"
+        return f"{name}-core-Hosts"
 
     def job_queue(self, name: str) -> str:
         environments = self.client("batch").describe_compute_environments(
-            computeEnvironments=[f"{name}-core-hosts"]
+            computeEnvironments=[f"{name}-core-Hosts"]
         )["computeEnvironments"]
         self.client("batch").create_job_queue(
-            jobQueueName=f"{name}-core-queue",
+            jobQueueName=f"{name}-core-Queue",
             state="DISABLED",
             priority=1,
             computeEnvironmentOrder=[
                 {"order": 1, "computeEnvironment": environments[0]["computeEnvironmentArn"]}
             ],
         )
-        return f"{name}-core-queue"
+        return f"{name}-core-Queue"
 
     def job_definition(self, name: str) -> str:
         answer = self.client("batch").register_job_definition(
-            jobDefinitionName=f"{name}-core-job",
+            jobDefinitionName=f"{name}-core-Job",
             type="container",
             containerProperties={"image": "busybox", "vcpus": 1, "memory": 128},
         )
@@ -254,7 +257,7 @@ class Planter:
     def load_balancer(self, name: str) -> str:
         subnets = self.client("ec2").describe_subnets()["Subnets"][:2]
         answer = self.client("elbv2").create_load_balancer(
-            Name=f"{name}-core-lb", Subnets=[item["SubnetId"] for item in subnets]
+            Name=f"{name}-core-LB", Subnets=[item["SubnetId"] for item in subnets]
         )
         arn = answer["LoadBalancers"][0]["LoadBalancerArn"]
         return str(arn)
@@ -266,7 +269,7 @@ class Planter:
 
     def alarm(self, name: str) -> str:
         self.client("cloudwatch").put_metric_alarm(
-            AlarmName=f"{name}-core-alarm",
+            AlarmName=f"{name}-core-Alarm",
             ComparisonOperator="GreaterThanThreshold",
             EvaluationPeriods=1,
             MetricName="x",
@@ -275,19 +278,19 @@ class Planter:
             Statistic="Sum",
             Threshold=1,
         )
-        return f"{name}-core-alarm"
+        return f"{name}-core-Alarm"
 
     def dashboard(self, name: str) -> str:
         self.client("cloudwatch").put_dashboard(
-            DashboardName=f"{name}-core-board", DashboardBody=json.dumps({"widgets": []})
+            DashboardName=f"{name}-us-east-1", DashboardBody=json.dumps({"widgets": []})
         )
-        return f"{name}-core-board"
+        return f"{name}-us-east-1"
 
     def topic(self, name: str) -> str:
         return str(self.client("sns").create_topic(Name=f"{name}-alerts")["TopicArn"])
 
     def subscription(self, name: str) -> str:
-        topic = self.client("sns").create_topic(Name=f"{name}-core-told")["TopicArn"]
+        topic = self.client("sns").create_topic(Name=f"{name}-core-Told")["TopicArn"]
         answer = self.client("sns").subscribe(
             TopicArn=topic, Protocol="email", Endpoint="a@b.example", ReturnSubscriptionArn=True
         )
@@ -332,18 +335,40 @@ class Planter:
         return name
 
     def identity_provider(self, name: str) -> str:
+        # an account holds one of each URL: nobody else has a twin
+        issuer = "token.actions.githubusercontent.com" if name == OURS else "issuer.test"
         answer = self.client("iam").create_open_id_connect_provider(
-            Url=f"https://{name}.issuer.test", Tags=self.pairs(name)
+            Url=f"https://{issuer}", Tags=self.signature(name)
         )
         return str(answer["OpenIDConnectProviderArn"])
 
     def role(self, name: str) -> str:
-        self.client("iam").create_role(RoleName=f"{name}-core-role", AssumeRolePolicyDocument="{}")
-        return f"{name}-core-role"
+        return self._role(name, "Role", REGION)
+
+    def _role(self, name: str, what: str, region: str) -> str:
+        role = f"{name}-core-{what}"
+        self.client("iam").create_role(
+            RoleName=role, AssumeRolePolicyDocument="{}", Tags=self.signature(name, region)
+        )
+        self.client("iam").put_role_policy(RoleName=role, PolicyName="p", PolicyDocument="{}")
+        return role
 
     def instance_profile(self, name: str) -> str:
-        self.client("iam").create_instance_profile(InstanceProfileName=f"{name}-core-profile")
-        return f"{name}-core-profile"
+        return self._profile(name, "Profile", self._role(name, "RoleOfProfile", REGION))
+
+    def _profile(self, name: str, what: str, role: str) -> str:
+        profile = f"{name}-core-{what}"
+        iam = self.client("iam")
+        iam.create_instance_profile(InstanceProfileName=profile)
+        iam.add_role_to_instance_profile(InstanceProfileName=profile, RoleName=role)
+        return profile
+
+    def elsewhere(self, name: str) -> list[str]:
+        """What a deployment of the same name in another region has in no region."""
+        role = self._role(name, "RoleElsewhere", "eu-west-1")
+        board = f"{name}-eu-west-1"
+        self.client("cloudwatch").put_dashboard(DashboardName=board, DashboardBody="{}")
+        return [role, self._profile(name, "ProfileElsewhere", role), board]
 
     def secret(self, name: str) -> str:
         self.client("secretsmanager").create_secret(
@@ -398,6 +423,8 @@ def test_proof_planted_leaks(account: tuple[Session, Any]) -> None:
     for kind in ORDER:
         ours[kind] = planter.plant(kind, OURS)
         theirs[kind] = planter.plant(kind, THEIRS)
+    del theirs["identity provider"]
+    far = planter.elsewhere(OURS)
     clock.time += 2 * 86_400  # past every deadline
     certificate = certify_account(session, OURS, (), ledger, clock)
     certified = {item.identifier: item for item in certificate.leftovers}
@@ -411,7 +438,7 @@ def test_proof_planted_leaks(account: tuple[Session, Any]) -> None:
         and certified[identifier].remedy.startswith("aws ")
         and identifier.split("#")[-1] in certified[identifier].remedy
     ]
-    strangers = [name for name in theirs.values() if name in certified or name in listed]
+    strangers = [name for name in [*theirs.values(), *far] if name in certified or name in listed]
     failed = reap(session, found, clock)
     after = {item.identifier for item in orphans(session, OURS, clock).leftovers()}
     still = [kind for kind, identifier in ours.items() if identifier in after]

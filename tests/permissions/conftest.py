@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from flyback.api.wiring import Cloud, start_rehearsal
 from flyback.audit.iam import Asked, Attached
 from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.errors import FlybackError, ServiceError
+from flyback.infra import templates
+from flyback.launch import leftovers
 from flyback.launch.network import NetworkChoice
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
@@ -287,14 +290,8 @@ def record_existing_provider(recorder: Recorder) -> None:
 
 
 def record_networks(recorder: Recorder) -> None:
-    """A deployment that comes back to its data, in a private network and in one that is there.
-
-    The account has an identity provider of somebody else's meanwhile.
-    """
-    ec2, iam = (recorder.emulated.clients(name, REGION) for name in ("ec2", "iam"))
-    provider = iam.create_open_id_connect_provider(
-        Url="https://oidc.eks.us-east-1.amazonaws.com/id/0123", ClientIDList=["sts.amazonaws.com"]
-    )
+    """A deployment that comes back to its data, in a private network and in one that is there."""
+    ec2 = recorder.emulated.clients("ec2", REGION)
     vpc = ec2.create_vpc(CidrBlock="172.20.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.20.0.0/24")["Subnet"]["SubnetId"]
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
@@ -313,9 +310,58 @@ def record_networks(recorder: Recorder) -> None:
             remove(recorder.cloud, OPTIONS, keep_data=True, report=silent)
         with recorder.scenario(scenario):
             deploy(recorder.cloud, dataclasses.replace(OPTIONS, network=choice), silent)
-    iam.delete_open_id_connect_provider(
-        OpenIDConnectProviderArn=provider["OpenIDConnectProviderArn"]
-    )
+
+
+@contextmanager
+def others_providers(recorder: Recorder) -> Iterator[None]:
+    """The account has identity providers that are none of ours, GitHub's among them."""
+    iam = recorder.emulated.clients("iam", REGION)
+    cluster = "https://oidc.eks.us-east-1.amazonaws.com/id/0123"
+    made = [
+        iam.create_open_id_connect_provider(Url=url, ClientIDList=["sts.amazonaws.com"])
+        for url in (cluster, GITHUB)
+    ]
+    yield
+    for provider in made:
+        arn = provider["OpenIDConnectProviderArn"]
+        iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+
+
+def record_reap(recorder: Recorder, *, ci: bool) -> None:
+    """Somebody deletes the stacks and keeps what they made, an upload among it: `reap` finds it."""
+    deploy(recorder.cloud, OPTIONS, silent)
+    if ci:
+        grant_push(recorder.cloud, OPTIONS, Branch.parse(REPOSITORY), silent)
+    s3 = recorder.emulated.clients("s3", REGION)
+    for bucket, key in ((_DATA, "k"), (_OUTPUTS, "runs/x/k"), (_OUTPUTS, "workdirs/k")):
+        s3.create_multipart_upload(Bucket=bucket, Key=key)
+    stacks = recorder.emulated.clients("cloudformation", REGION)
+    for name in [*([f"{NAME}-ci"] if ci else []), f"{NAME}-core"]:
+        template = templates.read(name.removeprefix(f"{NAME}-"))
+        body = re.sub(r"(?m)^ *(#.*|DeletionPolicy: \w+)\n", "", template)
+        body = re.sub(r"(?m)^    Type: AWS::", r"    DeletionPolicy: Retain\n\g<0>", body)
+        (stack,) = stacks.describe_stacks(StackName=name)["Stacks"]
+        kept = [item for item in stack["Parameters"] if item["ParameterKey"] != "Owner"]
+        stacks.update_stack(
+            StackName=name,
+            TemplateBody=body,
+            Capabilities=["CAPABILITY_IAM"],
+            Tags=stack["Tags"],
+            # CloudFormation takes no update of deletion policies alone
+            Parameters=[*kept, {"ParameterKey": "Owner", "ParameterValue": "nobody"}],
+        )
+        recorder.cloud.clock.sleep(900)
+        stacks.delete_stack(StackName=name)
+        recorder.cloud.clock.sleep(900)
+    with recorder.scenario(f"reap what deleted stacks left{', ci too' if ci else ''}"):
+        found = leftovers.orphans(recorder.cloud.session, NAME, recorder.cloud.clock)
+        failed = leftovers.reap(recorder.cloud.session, found, recorder.cloud.clock)
+    kinds = {item.kind for item in found.leftovers()}
+    assert kinds >= {"role", "VPC", "bucket", "function", "multipart upload"}
+    assert ("identity provider" in kinds) == ci
+    assert failed == ()
+    again = leftovers.orphans(recorder.cloud.session, NAME, recorder.cloud.clock)
+    assert again.leftovers() == ()
 
 
 @pytest.fixture(scope="session")
@@ -362,6 +408,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             record_existing_provider(recorder)
             with recorder.scenario("down"):
                 remove(cloud, OPTIONS, keep_data=False, report=silent)
+            with others_providers(recorder):
+                record_reap(recorder, ci=False)
+            record_reap(recorder, ci=True)
         finally:
             cloud.emulated.stop()
     return evidence

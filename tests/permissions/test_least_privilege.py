@@ -30,6 +30,7 @@ _WITH_CI = {  # while the push role's stack is made, changed or removed
     "up --ci with the account's provider",
     "down before up with kept data, in a private network",
     "down, the account's provider stays",
+    "reap what deleted stacks left, ci too",
 }
 _NO_TOKEN = {"InvalidIdentityToken", "ExpiredTokenException"}  # refused before policies are asked
 

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from flyback.aws.listings import Found, Listing
+from flyback.aws.listing import Found, Held, Listing, Owner, Signed
 from flyback.aws.service import Service
+from flyback.aws.tagging import NAME_TAG
 from flyback.errors import NotFoundError
 
 __all__ = ["Lister"]
 
 
 class Lister(Service):
-    """Lists and removes what linger in one service."""
+    """Lists and removes what lingers in one service."""
 
-    def find(self, listing: Listing, tag: str, name: str, place: str = "") -> Iterator[Found]:
-        """What there is of a kind that is the deployment's.
-
-        Args:
-            listing: The kind.
-            tag: The tag that says whose a thing is.
-            name: Its value, and the deployment's name.
-            place: Account and region, as they stand in names of buckets.
-        """
-        chosen = {"Filters": [{"Name": f"tag:{tag}", "Values": [name]}]} if listing.by_tag else {}
-        for item in self._items(listing, {**listing.params, **chosen}):
+    def find(self, listing: Listing, owner: Owner) -> Iterator[Found]:
+        """What there is of a kind that is the deployment's."""
+        chosen = [{"Name": f"tag:{NAME_TAG}", "Values": [owner.name]}]
+        params = {**listing.params, **({"Filters": chosen} if listing.by_tag else {})}
+        for item in self._items(listing, params):
             over = any(item.get(key) in values for key, values in listing.gone.items())
-            if over or not _is_ours(listing, self._tagged(listing, item), tag, (name, place)):
+            if over or not self._is_ours(listing, item, owner):
                 continue
             more = {argument: str(item[key]) for argument, key in listing.more.items()}
-            yield Found(listing=listing, identifier=str(item[listing.identifier]), more=more)
+            name = str(item[listing.identifier])
+            held = self._held(listing.holds, name, item) if listing.holds else ()
+            yield Found(listing=listing, identifier=name, more=more, held=held)
 
     def has(self, listing: Listing, name: str) -> bool:
         """Whether a thing of a kind is there, by its name or the end of its ARN."""
@@ -38,24 +37,33 @@ class Lister(Service):
         return any(str(item[listing.identifier]).rpartition(":")[2] == name for item in found)
 
     def remove(self, found: Found) -> None:
-        """Remove a thing; one that is gone meanwhile does not matter."""
-        listing = found.listing
-        plural = listing.argument.endswith("s")  # an API's argument that takes several
-        value: Any = [found.identifier] if plural else found.identifier
-        try:
-            switches = dict.fromkeys(listing.switches, True)
-            self._call(listing.remove, **{listing.argument: value}, **found.more, **switches)
-        except NotFoundError:
-            return
+        """Remove a thing and first what it holds; what is gone meanwhile does not matter."""
+        for method, options in found.listing.removals(found):
+            with suppress(NotFoundError):
+                self._call(method, **{key: _value(key, text) for key, text in options.items()})
 
-    def _tagged(self, listing: Listing, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        if not listing.tags_by:
-            return item
-        asked = {listing.argument: str(item[listing.identifier])}
+    def _held(self, holds: Held, name: str, item: Mapping[str, Any]) -> tuple[str, ...]:
+        with suppress(NotFoundError):  # gone meanwhile
+            there = self._call(holds.method, **{holds.of: name}) if holds.method else item
+            held = there.get(holds.key, ())
+            return tuple(str(each[holds.field] if holds.field else each) for each in held)
+        return ()
+
+    def _is_ours(self, listing: Listing, item: Mapping[str, Any], owner: Owner) -> bool:
+        named = _is_named(listing, item, owner)
+        if listing.signed is None:
+            return named or _tags(item).get(NAME_TAG) == owner.name
+        # asked only of what has our name: an account holds many more
+        return named and owner.signature.items() <= self._signature(listing.signed, item).items()
+
+    def _signature(self, signed: Signed, item: Mapping[str, Any]) -> dict[str, str]:
+        bearer = next(iter(item.get(signed.within, ())), None) if signed.within else item
+        if bearer is None:
+            return {}
         try:
-            return {**item, "Tags": self._call(listing.tags_by, **asked)["Tags"]}
+            return _tags(self._call(signed.method, **{signed.argument: bearer[signed.field]}))
         except NotFoundError:  # gone meanwhile
-            return item
+            return {}
 
     def _items(self, listing: Listing, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         if self._client.can_paginate(listing.method):
@@ -64,18 +72,17 @@ class Lister(Service):
             yield from self._call(listing.method, **params).get(listing.key, [])
 
 
-def _is_ours(listing: Listing, item: Mapping[str, Any], tag: str, whose: tuple[str, str]) -> bool:
-    name, place = whose
-    if _tags(item).get(tag) == name:
-        return True
+def _value(argument: str, value: object) -> object:
+    """A plural argument takes several."""
+    return [value] if argument.endswith("s") and isinstance(value, str) else value
+
+
+def _is_named(listing: Listing, item: Mapping[str, Any], owner: Owner) -> bool:
     text = str(item.get(listing.name, "")) if listing.name else ""
     if text.startswith("arn:"):
         text = text.rpartition(":")[2]
-    for pattern in listing.prefixes:
-        wanted = pattern.format(name).replace("<place>", place)
-        if text and (text == wanted[:-1] if wanted.endswith("$") else text.startswith(wanted)):
-            return True
-    return False
+    fields = {"name": owner.name, "place": owner.place, "region": owner.region}
+    return any(re.match(pattern.format_map(fields), text) for pattern in listing.names)
 
 
 def _tags(item: Mapping[str, Any]) -> dict[str, str]:

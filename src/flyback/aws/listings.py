@@ -1,78 +1,15 @@
-"""Everything that can linger in an account, kind by kind: how it is listed, named and removed.
+"""Everything that can linger in an account, kind by kind; a test plants each.
 
-A thing is flyback's where it carries the deployment's tag, or a name that only the deployment
-gives. Data rather than code: a further kind is a further line, and a test plants each.
+Data rather than code: a further kind is a further line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from shlex import quote
 from typing import Any
 
-__all__ = ["LISTINGS", "Found", "Listing"]
+from flyback.aws.listing import MADE, Held, Listing, Signed
 
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """One kind of thing.
-
-    Args:
-        kind: In a person's words.
-        service: As botocore names it, and the AWS CLI.
-        method: boto3's, that lists them.
-        key: Where the answer holds the list; empty where it is plain names at `identifier`.
-        identifier: Field by which it is removed.
-        remove: boto3's method that removes one.
-        argument: Its argument for the identifier.
-        name: Field whose beginning says whose it is; empty where only the tag does.
-        prefixes: What such a name begins with, or is where it ends with `$`; `{}` is the
-            deployment's name, `<place>` account and region. Another deployment's name may begin
-            with this one's, so nothing shorter than what the templates make will do.
-        gone: Field → values of things that are over, or were never any.
-        params: Of the listing call.
-        more: Further arguments of the removing call: argument → field.
-        switches: Arguments of the removing call that are simply true.
-        tags_by: boto3's method that names one's tags, where the listing does not.
-        by_tag: Whether to let the service choose by the tag: an account may hold thousands.
-    """
-
-    kind: str
-    service: str
-    method: str
-    key: str
-    identifier: str
-    remove: str
-    argument: str
-    name: str = ""
-    prefixes: tuple[str, ...] = ("{}-core-",)
-    gone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    more: Mapping[str, str] = field(default_factory=dict)
-    switches: tuple[str, ...] = ()
-    tags_by: str = ""
-    by_tag: bool = False
-
-    def command(self, found: Found) -> str:
-        """The AWS CLI's command that removes one."""
-        from botocore import xform_name  # the AWS CLI's options are named by it
-
-        if self.kind == "bucket":  # `aws s3api delete-bucket` takes only an empty one
-            return f"aws s3 rb --force s3://{found.identifier}"
-        options = {self.argument: found.identifier, **found.more}
-        words = [f"--{xform_name(key, '-')} {quote(value)}" for key, value in options.items()]
-        words += [f"--{xform_name(key, '-')}" for key in self.switches]
-        return f"aws {self.service} {self.remove.replace('_', '-')} {' '.join(words)}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """One thing that is there."""
-
-    listing: Listing
-    identifier: str
-    more: Mapping[str, str] = field(default_factory=dict)
+__all__ = ["LISTINGS"]
 
 
 def _ec2(kind: str, noun: str, key: str, identifier: str, **other: Any) -> Listing:
@@ -162,8 +99,31 @@ LISTINGS: tuple[Listing, ...] = (
         argument="VpcEndpointIds",
     ),
     _ec2("subnet", "subnet", "Subnets", "SubnetId"),
-    _ec2("route table", "route_table", "RouteTables", "RouteTableId"),
-    _ec2("internet gateway", "internet_gateway", "InternetGateways", "InternetGatewayId"),
+    _ec2(
+        "route table",
+        "route_table",
+        "RouteTables",
+        "RouteTableId",
+        holds=Held(
+            key="Associations",
+            field="RouteTableAssociationId",
+            remove="disassociate_route_table",
+            argument="AssociationId",
+        ),
+    ),
+    _ec2(
+        "internet gateway",
+        "internet_gateway",
+        "InternetGateways",
+        "InternetGatewayId",
+        holds=Held(
+            key="Attachments",
+            field="VpcId",
+            remove="detach_internet_gateway",
+            of="InternetGatewayId",
+            argument="VpcId",
+        ),
+    ),
     _ec2("VPC", "vpc", "Vpcs", "VpcId"),
     Listing(
         kind="load balancer",
@@ -183,7 +143,7 @@ LISTINGS: tuple[Listing, ...] = (
         identifier="logGroupName",
         name="logGroupName",
         # what services make beside the stack carries the name of what it is for
-        prefixes=("/flyback/{}/", "/aws/lambda/{}-guardian$"),
+        names=("/flyback/{name}/", "/aws/lambda/{name}-guardian$"),
         remove="delete_log_group",
         argument="logGroupName",
     ),
@@ -204,6 +164,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="DashboardEntries",
         identifier="DashboardName",
         name="DashboardName",
+        names=("{name}-{region}$",),  # dashboards stand in no region, and take no tags
         remove="delete_dashboards",
         argument="DashboardNames",
     ),
@@ -214,7 +175,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="Topics",
         identifier="TopicArn",
         name="TopicArn",
-        prefixes=("{}-alerts$", "{}-core-"),
+        names=("{name}-alerts$", MADE),
         remove="delete_topic",
         argument="TopicArn",
     ),
@@ -225,7 +186,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="Subscriptions",
         identifier="SubscriptionArn",
         name="TopicArn",
-        prefixes=("{}-alerts$", "{}-core-"),
+        names=("{name}-alerts$", MADE),
         remove="unsubscribe",
         argument="SubscriptionArn",
     ),
@@ -236,7 +197,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="Schedules",
         identifier="Name",
         name="GroupName",
-        prefixes=("flyback-{}$",),
+        names=("flyback-{name}$",),
         remove="delete_schedule",
         argument="Name",
         more={"GroupName": "GroupName"},
@@ -248,7 +209,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="ScheduleGroups",
         identifier="Name",
         name="Name",
-        prefixes=("flyback-{}$",),
+        names=("flyback-{name}$",),
         remove="delete_schedule_group",
         argument="Name",
     ),
@@ -259,7 +220,15 @@ LISTINGS: tuple[Listing, ...] = (
         key="Rules",
         identifier="Name",
         name="Name",
-        prefixes=("{}-interruptions$", "{}-ends$"),
+        names=("{name}-interruptions$", "{name}-ends$"),
+        holds=Held(
+            method="list_targets_by_rule",
+            key="Targets",
+            field="Id",
+            remove="remove_targets",
+            of="Rule",
+            argument="Ids",
+        ),
         remove="delete_rule",
         argument="Name",
     ),
@@ -270,7 +239,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="Functions",
         identifier="FunctionName",
         name="FunctionName",
-        prefixes=("{}-guardian$",),
+        names=("{name}-guardian$",),
         remove="delete_function",
         argument="FunctionName",
     ),
@@ -314,10 +283,30 @@ LISTINGS: tuple[Listing, ...] = (
         key="repositories",
         identifier="repositoryName",
         name="repositoryName",
-        prefixes=("{}$", "{}/"),
+        names=("{name}$", "{name}/"),
         remove="delete_repository",
         argument="repositoryName",
         switches=("force",),
+    ),
+    Listing(
+        kind="instance profile",
+        service="iam",
+        method="list_instance_profiles",
+        key="InstanceProfiles",
+        identifier="InstanceProfileName",
+        name="InstanceProfileName",
+        signed=Signed(
+            method="list_role_tags", argument="RoleName", field="RoleName", within="Roles"
+        ),
+        holds=Held(
+            key="Roles",
+            field="RoleName",
+            remove="remove_role_from_instance_profile",
+            of="InstanceProfileName",
+            argument="RoleName",
+        ),
+        remove="delete_instance_profile",
+        argument="InstanceProfileName",
     ),
     Listing(
         kind="role",
@@ -326,7 +315,15 @@ LISTINGS: tuple[Listing, ...] = (
         key="Roles",
         identifier="RoleName",
         name="RoleName",
-        prefixes=("{}-core-", "{}-ci-PushRole-"),
+        names=(MADE, "{name}-ci-PushRole-"),
+        signed=Signed(method="list_role_tags", argument="RoleName", field="RoleName"),
+        holds=Held(
+            method="list_role_policies",
+            key="PolicyNames",
+            remove="delete_role_policy",
+            of="RoleName",
+            argument="PolicyName",
+        ),
         remove="delete_role",
         argument="RoleName",
     ),
@@ -336,19 +333,15 @@ LISTINGS: tuple[Listing, ...] = (
         method="list_open_id_connect_providers",
         key="OpenIDConnectProviderList",
         identifier="Arn",
-        tags_by="list_open_id_connect_provider_tags",
+        name="Arn",
+        names=(r"oidc-provider/token\.actions\.githubusercontent\.com$",),
+        signed=Signed(
+            method="list_open_id_connect_provider_tags",
+            argument="OpenIDConnectProviderArn",
+            field="Arn",
+        ),
         remove="delete_open_id_connect_provider",
         argument="OpenIDConnectProviderArn",
-    ),
-    Listing(
-        kind="instance profile",
-        service="iam",
-        method="list_instance_profiles",
-        key="InstanceProfiles",
-        identifier="InstanceProfileName",
-        name="InstanceProfileName",
-        remove="delete_instance_profile",
-        argument="InstanceProfileName",
     ),
     Listing(
         kind="secret",
@@ -377,7 +370,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="Buckets",
         identifier="Name",
         name="Name",
-        prefixes=("{}-data-<place>$", "{}-outputs-<place>$", "{}-bootstrap-<place>$"),
+        names=("{name}-data-{place}$", "{name}-outputs-{place}$", "{name}-bootstrap-{place}$"),
         remove="delete_bucket",
         argument="Bucket",
     ),

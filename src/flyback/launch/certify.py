@@ -29,7 +29,6 @@ __all__ = ["certify_account", "certify_run"]
 _POLL_S = 5.0
 _PATIENCE_S = 120.0
 _POLICY = "AWS::S3::BucketPolicy"
-_REGION_TAG = "flyback:region"
 _SPOT_EXCEPTION = (
     f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
 )

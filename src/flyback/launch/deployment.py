@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from flyback.aws.cloudformation import StackFacts
 from flyback.aws.session import Session
+from flyback.aws.tagging import NAME_TAG
 from flyback.errors import NotDeployedError
 from flyback.spec.launch import Place
 
 __all__ = ["NAME_TAG", "PARTS", "READY", "Deployment", "bucket_names", "find", "stack_name"]
-
-NAME_TAG = "flyback:name"  # on everything that flyback creates; its value is the deployment's name
 
 READY = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"})
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flyback.aws.ec2 import GONE
-from flyback.aws.listings import LISTINGS, Found, Listing
+from flyback.aws.listing import Found, Listing, Owner
+from flyback.aws.listings import LISTINGS
 from flyback.aws.session import Session
-from flyback.errors import CredentialsError, FlybackError, RefusedError
+from flyback.errors import AccessDeniedError, CredentialsError, FlybackError, RefusedError
 from flyback.launch.deployment import NAME_TAG, PARTS, READY, stack_name
 from flyback.launch.progress import Report, silent
 from flyback.launch.teardown import terminate_and_wait
@@ -61,10 +62,10 @@ def look_for(session: Session, name: str) -> Iterator[Look]:
     Raises:
         CredentialsError: nothing can be asked at all.
     """
-    place = f"{session.identity.account}-{session.region}"
+    owner = Owner(name=name, account=session.identity.account, region=session.region)
     for listing in LISTINGS:
         try:
-            found = tuple(session.lister(listing.service).find(listing, NAME_TAG, name, place))
+            found = tuple(session.lister(listing.service).find(listing, owner))
         except CredentialsError:
             raise
         except RefusedError as error:
@@ -163,12 +164,15 @@ def reap(
         terminate_and_wait(session, orphaned.machines, clock, report)
     except FlybackError as error:
         failed.append(str(error))
+    for upload in orphaned.unfinished:
+        report("teardown", f"dropping the upload of {upload.key}")
+        try:
+            session.buckets.abort(upload.bucket, upload.key, upload.upload_id)
+        except FlybackError as error:
+            failed.append(_failure(upload.leftover(), error))
     for item in orphaned.things:
         if item not in first:
             failed += _removed(session, item, report)
-    for upload in orphaned.unfinished:
-        report("teardown", f"dropping the upload of {upload.key}")
-        session.buckets.abort(upload.bucket, upload.key, upload.upload_id)
     return tuple(failed)
 
 
@@ -181,8 +185,15 @@ def _removed(session: Session, found: Found, report: Report) -> list[str]:
         else:
             session.lister(listing.service).remove(found)
     except FlybackError as error:
-        return [f"{listing.kind} {found.identifier}: {error.what}; {listing.command(found)}"]
+        return [_failure(as_leftover(found), error)]
     return []
+
+
+def _failure(left: Leftover, error: FlybackError) -> str:
+    """Why a thing is still there, and what somebody who may more can do."""
+    if isinstance(error, AccessDeniedError):
+        return f"{left.kind} {left.identifier}: {error.remedy}, or to run `{left.remedy}`"
+    return f"{left.kind} {left.identifier}: {error.what}; `{left.remedy}`"
 
 
 def _held(session: Session, name: str) -> frozenset[str]:

@@ -72,7 +72,7 @@ def watch_cloud(
                 return launch, marker
             gone_at = clock.now() if gone_at is None else gone_at
             if clock.now() - gone_at > SILENCE_S:
-                return launch, records.declare(_last_word(launch, records, instance, clock))
+                return launch, records.declare(_last_word(launch, records, instance, gone_at))
         if instance is not None and clock.now() > launch.deadline + _GRACE_S:
             report("run", "its deadline has passed and the machine goes on")
             terminate_and_wait(session, (instance.instance_id,), clock, report)
@@ -113,7 +113,7 @@ def watch_local(
         if marker is not None and not alive:
             return marker
         if not alive:
-            return records.declare(_last_word(launch, records, None, clock))
+            return records.declare(_last_word(launch, records, None, clock.now()))
         clock.sleep(_LOCAL_POLL_S)
 
 
@@ -186,8 +186,14 @@ def _sentence(event: Event) -> str:
     return f"{event.kind}: {detail}" if detail else event.kind
 
 
-def _last_word(launch: Launch, records: Records, instance: Instance | None, clock: Clock) -> Marker:
-    """An interrupted attempt leaves the run open for another; nobody here makes one."""
+def _last_word(
+    launch: Launch, records: Records, instance: Instance | None, gone_at: float
+) -> Marker:
+    """An interrupted attempt leaves the run open for another; nobody here makes one.
+
+    The end is when the machine was first seen gone, not when nobody was waited for any longer: the
+    receipt counts its hours until then.
+    """
     left = records.read(Marker, records.paths.attempt(launch.attempts[-1].number).marker)
     if left is not None:
         return left
@@ -199,7 +205,7 @@ def _last_word(launch: Launch, records: Records, instance: Instance | None, cloc
         exit_code=None,
         reason=reason,
         log_tail=text,
-        at=clock.now(),
+        at=gone_at,
     )
 
 

@@ -1,5 +1,7 @@
 """Resource Groups Tagging API: what moto keeps, what it leaves out, and what is gone.
 
+A region names what stands in it; moto names buckets in every one.
+
 AWS's GetResources returns "tagged or previously tagged" resources (Resource Groups Tagging API
 reference), and so names deleted ones for a while. How long, AWS does not say.
 """
@@ -94,6 +96,11 @@ class TaggingGap:
         if answer.get("PaginationToken") or "ResourceTagMappingList" not in answer:
             return response  # ours come with the last page
         named = {arn for _, arn, _ in self._in_moto(call.region)}
+        answer["ResourceTagMappingList"] = [
+            item
+            for item in answer["ResourceTagMappingList"]
+            if _is_of(call.region, item["ResourceARN"])
+        ]
         answer["ResourceTagMappingList"] += [
             {
                 "ResourceARN": arn,
@@ -130,7 +137,18 @@ class TaggingGap:
                 (item.resource_type, item.arn, item.tags)
                 for each in iter_taggable_backends(ACCOUNT, region)
                 for item in each.iter_tagged_resources()
+                if _is_of(region, item.arn)
             ]
+
+
+def _is_of(region: str, arn: str) -> bool:
+    """Whether a region answers for a resource: moto names every bucket in all of them."""
+    service, _, name = arn.removeprefix("arn:aws:").partition(":::")
+    if service != "s3":
+        return True
+    with LOCK:
+        bucket = backend("s3", "global").buckets.get(name)
+    return bucket is None or bucket.region_name == region
 
 
 def _wanted(params: Mapping[str, Any], arn: str, known: _Known) -> bool:

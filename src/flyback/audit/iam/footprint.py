@@ -254,7 +254,6 @@ _STACK = re.compile(r"^(arn:[^:]+:cloudformation:[^:]+:[^:]+:stack/[^/]+)/.*$")
 _MADE_UP = re.compile(r"^(.*:(?:role|instance-profile)/[A-Za-z0-9-]+?-(?:core|ci))-[A-Za-z0-9-]+$")
 _LOGS = re.compile(r"^(arn:[^:]+:logs:[^:]+:[^:]+:log-group:/flyback/[^/]+)/[^:]*(:.*)?$")
 _SCHEDULE = re.compile(r"^(arn:[^:]+:scheduler:[^:]+:[^:]+:schedule/[^/]+)/.*$")
-_PROVIDER = re.compile(r"^(arn:[^:]+:iam::[^:]+:oidc-provider)/(?!token\.actions\.github).*$")
 _SECRET = re.compile(r"^(arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:flyback)/.*$")
 _AMI = re.compile(r"^(arn:[^:]+:ssm:[^:]+::parameter/aws/service/deeplearning/ami)/.*$")
 
@@ -271,7 +270,6 @@ def _general(resource: str, place: Place) -> str:
         (_MADE_UP, r"\1-*"),
         (_LOGS, r"\1/*"),
         (_SCHEDULE, r"\1/*"),
-        (_PROVIDER, r"\1/*"),
         (_SECRET, r"\1/*"),
         (_AMI, r"\1/*"),
     ):
