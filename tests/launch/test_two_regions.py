@@ -11,6 +11,8 @@ from flyback.api.pushing import Branch, grant_push
 from flyback.api.verbs import Options, deploy, remove
 from flyback.api.wiring import Cloud, elsewhere, local_home, start_rehearsal
 from flyback.audit.iam.footprint import Place, deployer_policy
+from flyback.cli.reap import command
+from flyback.errors import LeftoversError
 from flyback.launch.certify import certify_account
 from flyback.launch.leftovers import orphans, reap
 from flyback.launch.progress import silent
@@ -105,7 +107,9 @@ def test_a_deployment_whose_name_begins_with_ours_keeps_its_own(east: Cloud) -> 
     assert orphans(east.session, "flyback", east.clock).leftovers() == ()
 
 
-def test_what_may_not_be_removed_is_said_with_the_action(east: Cloud) -> None:
+def test_what_may_not_be_removed_is_said_with_the_action(
+    east: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The missing permission by its name, and the command for somebody who has it."""
     assert east.emulated is not None
     ec2 = east.emulated.clients("ec2", EAST)
@@ -115,10 +119,13 @@ def test_what_may_not_be_removed_is_said_with_the_action(east: Cloud) -> None:
         Size=1,
         TagSpecifications=[{"ResourceType": "volume", "Tags": tags}],
     )["VolumeId"]
-    (failed,) = reap(east.session, orphans(east.session, "flyback", east.clock), east.clock)
-    assert failed.startswith(
-        f"volume {volume}: ask whoever administers the account to allow ec2:DeleteVolume"
+    monkeypatch.setattr(Options, "open", lambda _: east)
+    with pytest.raises(LeftoversError) as told:
+        command.main(["--yes"], standalone_mode=False)
+    assert told.value.what.startswith(
+        f"1 left: volume {volume}: ask whoever administers the account to allow ec2:DeleteVolume"
     )
-    assert failed.endswith(f", or to run `aws ec2 delete-volume --volume-id {volume}`")
+    assert told.value.what.endswith(f", or to run `aws ec2 delete-volume --volume-id {volume}`")
+    assert told.value.remedy == "see to what each says, then `flyback reap --yes` again"
     (left,) = ec2.describe_volumes()["Volumes"]
     assert left["VolumeId"] == volume

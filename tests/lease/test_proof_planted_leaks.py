@@ -350,7 +350,12 @@ class Planter:
         self.client("iam").create_role(
             RoleName=role, AssumeRolePolicyDocument="{}", Tags=self.signature(name, region)
         )
-        self.client("iam").put_role_policy(RoleName=role, PolicyName="p", PolicyDocument="{}")
+        policy = {"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}
+        self.client("iam").put_role_policy(
+            RoleName=role,
+            PolicyName="p",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [policy]}),
+        )
         return role
 
     def instance_profile(self, name: str) -> str:

@@ -28,7 +28,8 @@ def command(  # click passes them by name
     """List what belongs to flyback, bills, and is held by nothing; --yes removes it.
 
     What the deployment is made of and machines before their deadline stay. Nothing is touched that
-    flyback did not create: it carries neither its tag nor a name that only it gives.
+    flyback did not create: it carries neither its tag nor a name that only it gives. Deployments in
+    other regions keep theirs, of the same name too.
     """
     flags = {"cloud": cloud, "region": region, "profile": profile, "name": name}
     found = api.reap(chosen_options(flags, quiet=as_json), remove=yes)
@@ -43,7 +44,9 @@ def command(  # click passes them by name
         raise LeftoversError(
             f"{len(left)} left: {'; '.join(left)}",
             where="flyback reap",
-            remedy="remove them by hand" if yes else "`flyback reap --yes` removes them",
+            remedy="see to what each says, then `flyback reap --yes` again"
+            if yes
+            else "`flyback reap --yes` removes them",
         )
 
 
