@@ -190,3 +190,25 @@ def test_rights_of_ci_that_stop_half_way_leave_nothing() -> None:
     assert _providers(started) == []
     assert remove(started, OPTIONS, keep_data=False, report=silent).clean
     started.emulated.stop()
+
+
+def test_down_says_that_the_push_roles_stack_is_asked_for_by_itself(cloud: Cloud) -> None:
+    """Who may not delete it reads the flag; what bills is gone by then, and `down` goes on later."""
+    assert cloud.emulated is not None
+    deploy(cloud, OPTIONS, silent)
+    _push(cloud, "acme/lab")
+    statement = {
+        "Effect": "Deny",
+        "Action": "cloudformation:DeleteStack",
+        "Resource": "arn:aws:cloudformation:*:*:stack/flyback-ci/*",
+    }
+    iam = cloud.emulated.clients("iam", "us-east-1")
+    named = {"UserName": "deployer", "PolicyName": "no-ci"}
+    iam.put_user_policy(
+        **named, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement})
+    )
+    with pytest.raises(AccessDeniedError, match="doctor --policy --ci"):
+        remove(cloud, OPTIONS, keep_data=False, report=silent)
+    assert cloud.session.cloudformation.describe("flyback-core") is None
+    iam.delete_user_policy(**named)
+    assert remove(cloud, OPTIONS, keep_data=False, report=silent).clean

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flyback.aws.session import Session
@@ -14,7 +15,7 @@ from flyback.launch.progress import Report, silent
 from flyback.launch.stack import Desired, converge
 from flyback.spec.clock import Clock
 
-__all__ = ["Branch", "PushAccess", "check_rights", "let_push"]
+__all__ = ["Branch", "PushAccess", "check_rights", "let_push", "own_rights"]
 
 _OWNER, _REPO = r"[A-Za-z0-9-]{1,39}", r"[A-Za-z0-9._-]{1,100}"
 _BRANCH = r"(?:@(?P<branch>[A-Za-z0-9._/#+=@-]{1,255}))?"
@@ -79,23 +80,31 @@ def check_rights(session: Session, name: str) -> None:
         AccessDeniedError: we may not; the remedy names the policy that is asked for by itself.
     """
     try:
-        session.cloudformation.template(stack_name(name, "ci"))
-    except AccessDeniedError as error:
-        raise _without_rights(error) from error
+        with own_rights():
+            session.cloudformation.template(stack_name(name, "ci"))
     except ServiceError as error:
         if "does not exist" not in error.what:
             raise
 
 
-def _without_rights(error: AccessDeniedError) -> AccessDeniedError:
-    if isinstance(error, CredentialsError):
-        return error
-    return AccessDeniedError(
-        error.what,
-        where=error.where,
-        remedy="making a role that GitHub may take is asked for by itself: have whoever administers "
-        "the account allow what `flyback doctor --policy --ci` prints",
-    )
+@contextmanager
+def own_rights() -> Iterator[None]:
+    """Say of a refusal inside that these rights are asked for by themselves.
+
+    Raises:
+        AccessDeniedError: the same refusal with that remedy.
+    """
+    try:
+        yield
+    except CredentialsError:
+        raise
+    except AccessDeniedError as error:
+        raise AccessDeniedError(
+            error.what,
+            where=error.where,
+            remedy="making a role that GitHub may take is asked for by itself: have whoever "
+            "administers the account allow what `flyback doctor --policy --ci` prints",
+        ) from error
 
 
 def let_push(
@@ -132,10 +141,8 @@ def let_push(
         defaults={"Project": name},
         tags={NAME_TAG: name},
     )
-    try:
+    with own_rights():
         outputs = converge(session, desired, clock, report).outputs
-    except AccessDeniedError as error:
-        raise _without_rights(error) from error
     return PushAccess(
         role=outputs["PushRoleArn"],
         repository=outputs["RepositoryUri"],

@@ -8,10 +8,11 @@ from flyback.aws.ec2 import GONE
 from flyback.aws.session import Session
 from flyback.errors import LeftoversError
 from flyback.launch.bootstrap import remove_code
-from flyback.launch.deployment import NAME_TAG, PARTS, stack_name
+from flyback.launch.deployment import NAME_TAG, stack_name
 from flyback.launch.kept import full_buckets, kept_buckets
 from flyback.launch.lease import held, held_runs
 from flyback.launch.progress import Report, silent
+from flyback.launch.push import own_rights
 from flyback.launch.records import Records
 from flyback.launch.stack import follow, is_busy
 from flyback.launch.stuck import stuck_in
@@ -44,11 +45,13 @@ def down(
 
     Raises:
         LeftoversError: CloudFormation could not delete something.
+        AccessDeniedError: a permission is missing, maybe one of the push role's stack alone.
     """
     # what bills goes first: nothing of the others may keep it
     core = _core(session, name, clock, keep_data=keep_data, report=report)
-    others = [_beside(session, name, part, clock, report) for part in PARTS if part != "core"]
-    return tuple(stack_id for stack_id in (*others, core) if stack_id)
+    with own_rights():
+        beside = _beside(session, name, "ci", clock, report)
+    return tuple(stack_id for stack_id in (beside, core) if stack_id)
 
 
 def _beside(session: Session, name: str, part: str, clock: Clock, report: Report) -> str:
