@@ -122,6 +122,22 @@ def test_each_planted_leftover_is_named_with_its_remedy(
     assert certificate.leftovers[0].remedy.startswith("aws ")
 
 
+def test_a_run_answers_for_its_own_schedules(account: tuple[Session, FileLedger]) -> None:
+    """Another run's name may begin with this one's: its schedules must stand."""
+    session, ledger = account
+    scheduler = boto3.client("scheduler", **KEYS)
+    names = [f"{RUN}-deadline", f"{RUN}-machine-2", f"{RUN}-again-deadline"]
+    for name in names:
+        scheduler.create_schedule(
+            Name=name,
+            ScheduleExpression="at(2030-01-01T00:00:00)",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": "arn:aws:lambda:us-east-1:1:function:f", "RoleArn": "arn:aws:iam::1:r"},
+        )
+    certificate = certify_run(session, RUN, ledger, Impatient())
+    assert [item.identifier for item in certificate.leftovers] == names[:2]
+
+
 def test_other_deployments_are_not_reported(account: tuple[Session, FileLedger]) -> None:
     """Another name's or region's buckets, logs and machines are not this one's leftovers."""
     session, ledger = account

@@ -270,13 +270,16 @@ class _Conversation:
         data = bytearray(count)
         view, have = memoryview(data), len(self._buffer)
         view[:have], self._buffer = self._buffer, b""
-        began = self._clock.now()
+        began, carried = self._clock.now(), have
         while have < count:
-            got = self._connection.recv_into(view[have:])
+            got = self._connection.recv_into(view[have:])  # of TLS, 16 KiB at most
             if not got:
                 raise CutError
             have += got
-            self._pipe.carry(got)
+            if have - carried < _READ and have < count:
+                continue
+            self._pipe.carry(have - carried)
+            carried = have
             if self._link.bytes_s is not None:
                 self._keep_pace(began, have)
         return data if count > _SLICE else bytes(data)  # a copy would be most of a large one's cost

@@ -18,7 +18,7 @@ from flyback.aws.session import Session
 from flyback.launch.deployment import NAME_TAG, PARTS, stack_name
 from flyback.launch.existence import is_there
 from flyback.launch.fleet import RUN_TAG
-from flyback.launch.lease import stem
+from flyback.launch.lease import is_of, stem
 from flyback.launch.leftovers import Upload, as_leftover, look_for, uploads
 from flyback.spec.certificate import Certificate, Check, Leftover
 from flyback.spec.clock import Clock
@@ -57,7 +57,7 @@ def certify_run(
                 "sweep",
                 "scheduler",
                 f"ListSchedules {stem(run_id)}*",
-                session.schedules.names("", stem(run_id)),
+                [item for item in session.schedules.names("", stem(run_id)) if is_of(item, run_id)],
             ),
             *_upload_checks(session, run_id, bucket),
         ]

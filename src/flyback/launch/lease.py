@@ -8,6 +8,7 @@ help. Each removes itself when it has fired; who sees the run over removes them 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable
 
 from flyback.aws.scheduler import Moment
@@ -25,6 +26,7 @@ __all__ = [
     "held",
     "held_runs",
     "hold",
+    "is_of",
     "move",
     "names",
     "release",
@@ -119,8 +121,13 @@ def release(session: Session, store: Store, group: str, run_id: str, attempts: i
 
 
 def stem(run_id: str) -> str:
-    """What the names of a run's schedules begin with."""
+    """What the names of a run's schedules begin with; another run's may begin with it too."""
     return run_id[-_STEM:]
+
+
+def is_of(name: str, run_id: str) -> bool:
+    """Whether a schedule is a run's."""
+    return re.fullmatch(rf"{re.escape(stem(run_id))}-(deadline|machine-\d+)", name) is not None
 
 
 def _guardian_name(run_id: str) -> str:
