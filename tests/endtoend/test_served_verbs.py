@@ -61,7 +61,7 @@ def test_whether_up_ci_is_allowed(flyback: Flyback, words: tuple[str, ...]) -> N
     done = flyback("up", "--ci", "acme/lab", "--cloud", "rehearsal")
     assert done.returncode == (0 if words else 4)
     assert ("`flyback doctor --policy --ci`" in done.stderr) == (not words)
-    assert ("FLYBACK_PUSH_ROLE" in done.stdout) == bool(words)
+    assert ("FLYBACK_PUSH_ROLE" in done.stderr) == bool(words)
 
 
 @pytest.mark.usefixtures("served")

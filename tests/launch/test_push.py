@@ -193,7 +193,7 @@ def test_rights_of_ci_that_stop_half_way_leave_nothing() -> None:
 
 
 def test_down_says_that_the_push_roles_stack_is_asked_for_by_itself(cloud: Cloud) -> None:
-    """Who may not delete it reads the flag; what bills is gone by then, and `down` goes on later."""
+    """Who may not delete it reads the flag; what bills is gone by then; `down` goes on later."""
     assert cloud.emulated is not None
     deploy(cloud, OPTIONS, silent)
     _push(cloud, "acme/lab")

@@ -364,6 +364,32 @@ def record_reap(recorder: Recorder, *, ci: bool) -> None:
     assert again.leftovers() == ()
 
 
+def record_deployment(recorder: Recorder) -> None:
+    """`up`, and `up --ci` for one branch, for another, and with another tag; the policies then."""
+    with recorder.scenario("up"):
+        deploy(recorder.cloud, OPTIONS, silent)
+    with recorder.scenario("up --ci"):
+        grant_push(recorder.cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@feature"), silent)
+        grant_push(recorder.cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@main"), silent)
+    with recorder.scenario("up --ci again, with another tag"):
+        tagged = dataclasses.replace(OPTIONS, tags={"Owner": "me"})
+        grant_push(recorder.cloud, tagged, Branch.parse(f"{REPOSITORY}@main"), silent)
+    attached = recorder.emulated.judge.attached()
+    recorder.evidence.policies = tuple(item for item in attached if ":user/" not in item.holder)
+    recorder.evidence.deployer = tuple(item for item in attached if ":user/" in item.holder)
+
+
+def record_ends(recorder: Recorder) -> None:
+    """All ways to take a deployment away, beside what is somebody else's."""
+    record_networks(recorder)
+    record_existing_provider(recorder)
+    with recorder.scenario("down"):
+        remove(recorder.cloud, OPTIONS, keep_data=False, report=silent)
+    with others_providers(recorder):
+        record_reap(recorder, ci=False)
+    record_reap(recorder, ci=True)
+
+
 @pytest.fixture(scope="session")
 def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> Evidence:
     """Every scenario, once."""
@@ -379,17 +405,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
         try:
             recorder = Recorder(cloud, evidence)
             record_rollback(recorder)
-            with recorder.scenario("up"):
-                deploy(cloud, OPTIONS, silent)
-            with recorder.scenario("up --ci"):
-                grant_push(cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@feature"), silent)
-                grant_push(cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@main"), silent)
-            with recorder.scenario("up --ci again, with another tag"):
-                tagged = dataclasses.replace(OPTIONS, tags={"Owner": "me"})
-                grant_push(cloud, tagged, Branch.parse(f"{REPOSITORY}@main"), silent)
-            attached = cloud.emulated.judge.attached()
-            evidence.policies = tuple(item for item in attached if ":user/" not in item.holder)
-            evidence.deployer = tuple(item for item in attached if ":user/" in item.holder)
+            record_deployment(recorder)
             role = recorder.role("InstanceRole")
             push_scenarios.record_push(recorder)
             push_scenarios.record_push_scope(recorder)
@@ -404,13 +420,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             run_scenarios.record_interruption(recorder, home / "taken")
             run_scenarios.record_deadlines(recorder, home)
             run_scenarios.record_guardian_scope(recorder)
-            record_networks(recorder)
-            record_existing_provider(recorder)
-            with recorder.scenario("down"):
-                remove(cloud, OPTIONS, keep_data=False, report=silent)
-            with others_providers(recorder):
-                record_reap(recorder, ci=False)
-            record_reap(recorder, ci=True)
+            record_ends(recorder)
         finally:
             cloud.emulated.stop()
     return evidence

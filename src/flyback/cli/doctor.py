@@ -38,8 +38,9 @@ def command(
 
     With --policy it checks nothing: it prints what whoever administers the account must allow you,
     as one inline policy of a role, or as managed policies, each no longer than AWS takes it. It is
-    derived from the schemas of the templates' resource types and from the calls of rehearsals, and
-    has never met real AWS. What `up --ci` needs, a role that GitHub may take, comes with --ci alone.
+    derived from the schemas of the templates' resource types and from the calls of rehearsals; it
+    has never met real AWS. What `up --ci` needs, a role that GitHub may take, is left out without
+    --ci.
     """
     if policy or managed or ci:
         own = api.own_policy(chosen_options(flags), ci=ci)

@@ -1,4 +1,4 @@
-"""What CloudFormation's handlers need: as the schemas list it, less what has a reason that holds."""
+"""What CloudFormation's handlers need: as the schemas list it, less what has a sound reason."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _action(name: str) -> Mapping[str, Any] | None:
 
 
 def _forms(action: str, kind: str) -> Iterator[re.Pattern[str]]:
-    """What ARNs of a kind of resource look like; the reference writes the last part as a pattern."""
+    """What ARNs of a kind of resource look like; the reference ends them with a pattern."""
     kinds = _reference()[action.partition(":")[0]]["Resources"]
     for form in kinds.get(kind, {}).get("ARNFormats", ()):  # it lacks some of Lambda's
         yield re.compile(re.sub(r"\$\{\w+\}", "[^:]*", form))

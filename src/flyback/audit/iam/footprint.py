@@ -2,9 +2,9 @@
 
 A recorded question is about this bucket and that machine; a policy is written before they exist. So
 identifiers that AWS makes up become `*`, and names that follow from the deployment's stay.
-`data/deployer.csv` holds what rehearsals recorded of the person who deploys and runs: their own calls,
-those that CloudFormation makes on their behalf, and what the schemas of the templates' resource types
-ask besides (`handlers`); tests record again and compare.
+`data/deployer.csv` holds what rehearsals recorded of the person who deploys and runs: their own
+calls, those that CloudFormation makes on their behalf, and what the schemas of the templates'
+resource types ask besides (`handlers`); tests record again and compare.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What CloudFormation's own handlers ask of IAM in the name of who deploys.
 
-A resource's schema lists, handler by handler, the permissions that the handler needs. AWS's handlers
-read what they made, and change what the emulated ones find unchanged; no rehearsal would record
-that. `data/handlers.csv` holds the lists, for the types of the shipped templates.
+A resource's schema lists, handler by handler, the permissions that the handler needs. AWS's
+handlers read what they made, and change what the emulated ones find unchanged; no call of a
+rehearsal would show that. `data/handlers.csv` holds the lists, for the types of the templates.
 """
 
 from __future__ import annotations
