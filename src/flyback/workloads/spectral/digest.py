@@ -48,8 +48,8 @@ def chained(
     """
     begun, chain = _kept(journey.folder, identity)
     kept_at = time.monotonic()
-    if begun:
-        journey.report(f"digest: going on at block {begun} of {blocks}")
+    where = f"going on at block {begun} of {blocks}" if begun else f"{blocks} blocks"
+    journey.report(f"digest: {where}")
     for number in range(begun, blocks):
         if journey.stop.requested:
             _keep(journey.folder, identity, number, chain)
