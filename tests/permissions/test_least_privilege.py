@@ -36,7 +36,6 @@ _NO_TOKEN = {"InvalidIdentityToken", "ExpiredTokenException"}  # refused before 
 
 
 @pytest.mark.proof
-@pytest.mark.unsettled
 def test_proof_iam_mutation(evidence: Any) -> None:
     """Without any single grant some scenario comes out otherwise, or another program needs it.
 
@@ -57,7 +56,6 @@ def test_proof_iam_mutation(evidence: Any) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.unsettled
 def test_proof_iam_scope(evidence: Any) -> None:
     """No credentials open anything beyond their scope; the right branch's token opens its role."""
     attempts = evidence.attempts
