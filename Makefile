@@ -20,8 +20,9 @@ PYTHON ?=
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.user ## a benchmark flies out to the rehearsed cloud and comes home; no account needed
+demo: $(VENV)/.user ## runs fly out to the rehearsed cloud and come home, one interrupted on the way
 	$(BIN)/flyback rehearse examples/spectral.yaml --smoke
+	$(BIN)/flyback rehearse examples/interrupted.yaml --fault interrupt:at=65s,times=1
 
 test: $(VENV)/.developer ## the tests that need nothing but the package index
 	$(PYTEST) -n 2 --dist loadfile $(ARGS)

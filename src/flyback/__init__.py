@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flyback.api import plan as plan
     from flyback.api import prepare_against as prepare_against
     from flyback.api import prepare_bench as prepare_bench
+    from flyback.api import reap as reap
     from flyback.api import rehearse as rehearse
     from flyback.api import run as run
     from flyback.api import run_ids as run_ids
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from flyback.api import standing as standing
     from flyback.api import sync as sync
     from flyback.api import up as up
+    from flyback.api import verify as verify
 
 __all__ = [
     "Options",
@@ -52,6 +54,7 @@ __all__ = [
     "plan",
     "prepare_against",
     "prepare_bench",
+    "reap",
     "rehearse",
     "run",
     "run_ids",
@@ -59,6 +62,7 @@ __all__ = [
     "standing",
     "sync",
     "up",
+    "verify",
 ]
 
 __version__ = "0.1.0"

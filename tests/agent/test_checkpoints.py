@@ -58,10 +58,10 @@ def test_shards_travel_before_the_checkpoint_is_complete(tmp_path: Path, told: T
     assert names(store) == ["10/shard-0"]
     shard(tmp_path, "10", "shard-1")
     shard(tmp_path, "10", COMPLETE)
-    checkpoints.finish(lambda: None, hurried=True)
+    checkpoints.finish(10.0, lambda: None, hurried=True)
     assert names(store) == ["10/manifest.json", "10/shard-0", "10/shard-1", "index.json"]
     assert set(manifest_of(store, f"{PREFIX}/10").files) == {"shard-0", "shard-1"}
-    assert told.events == [("checkpoint-committed", {"name": "10", "files": 2})]
+    assert told.events == [("checkpoint-committed", {"name": "10", "files": 2, "taken_at": 10.0})]
 
 
 def test_an_incomplete_checkpoint_counts_for_nothing(tmp_path: Path, told: Told) -> None:
@@ -72,7 +72,7 @@ def test_an_incomplete_checkpoint_counts_for_nothing(tmp_path: Path, told: Told)
     shard(tmp_path / "a", "10", COMPLETE)
     checkpoints.tick(0.0)
     shard(tmp_path / "a", "20", "shard-0", b"twenty")
-    checkpoints.finish(lambda: None, hurried=True)
+    checkpoints.finish(10.0, lambda: None, hurried=True)
     assert told.events[-1] == ("checkpoint-left", {"name": "20", "complete": False})
     assert restore(store, PREFIX, tmp_path / "b") == "10"
     assert (tmp_path / "b" / "10" / "shard-0").read_bytes() == b"ten"
@@ -87,10 +87,21 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, told:
     for step in ("10", "20"):
         shard(tmp_path / "a", step, "shard-0", step.encode())
         shard(tmp_path / "a", step, COMPLETE)
-    checkpoints.finish(lambda: None, hurried=False)
+    checkpoints.finish(10.0, lambda: None, hurried=False)
     store.put(f"{PREFIX}/20/shard-0", b"??")
     assert restore(store, PREFIX, tmp_path / "b") == "10"
     assert restore(MemoryStore(), PREFIX, tmp_path / "c") is None
+
+
+def test_cells_of_a_sweep_keep_their_checkpoints_apart(tmp_path: Path, told: Told) -> None:
+    """A level below, in the cell's own folder; the newest comes back to where it was."""
+    store = MemoryStore()
+    checkpoints = Checkpoints(store, PREFIX, tmp_path / "a", told, 2)
+    shard(tmp_path / "a" / "0001", "10", "shard-0")
+    shard(tmp_path / "a" / "0001", "10", COMPLETE)
+    checkpoints.finish(3.0, lambda: None, hurried=False)
+    assert restore(store, PREFIX, tmp_path / "b") == "0001/10"
+    assert (tmp_path / "b" / "0001" / "10" / COMPLETE).exists()
 
 
 def test_the_next_attempt_finds_the_checkpoint(machine: Any, shell: Shell) -> None:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import gc
 import json
-import os
 import re
 import shutil
-import sys
-import threading
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +17,11 @@ import botocore.endpoint
 import cut_clients
 import cut_commands
 import pytest
+import rooms
+from copies import Copies
 
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.audit.iam.footprint import Place, deployer_policy
-from flyback.aws.ledger import FileLedger
 from flyback.errors import FlybackError
 from flyback.rehearsal.inventory import take_inventory
 from flyback.rehearsal.moto_state import ACCOUNT
@@ -97,6 +91,8 @@ def emulated(folder: Path) -> Iterator[Cloud]:
     cloud = start_rehearsal(folder, region=cut_commands.HERE, policy=deployer_policy(*places))
     assert cloud.emulated is not None
     cloud.emulated.machines.host = ScriptedHost(cloud)
+    # the guardian too, without a process: a copy has no server that one could reach
+    cloud.emulated.functions._workshop = rooms.Rooms(cloud, cloud.emulated.workshop)
     try:
         yield cloud
     finally:
@@ -200,10 +196,11 @@ class Bench:
             with self.cloud_after(*command.before) as cloud:
                 warm(cloud)
                 copies = Copies(cloud)
-                told += copies.each(chosen, lambda case: self._differs(case, expected, copies))  # noqa: B023  # done within
+                ended = copies.each(chosen, lambda case: self._differs(case, expected, copies))  # noqa: B023  # done within
+                told += [f"{case}: {text}" for case, text in ended if text]
         return told
 
-    def _differs(self, case: Case, expected: dict[str, list[str]], copies: Copies) -> str:
+    def _differs(self, case: Case, expected: dict[str, list[str]], copies: Any) -> str:
         """Cut the command off, run it again; empty, or how the end differs."""
         cloud = copies.cloud
         assert cloud.emulated is not None
@@ -263,78 +260,6 @@ class Bench:
             **canonical(take_inventory(clients, (cut_commands.HERE, cut_commands.THERE))),
             "machines ever": states,
         }
-
-
-class Copies:
-    """Processes that each go on from here with a cloud, and a local home, of their own.
-
-    Args:
-        cloud: At rest: nobody waits on its clock.
-    """
-
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self._home = local_home()
-        self._copies = self._home.with_name("copies")
-        self._running: dict[int, Case] = {}
-
-    def each(self, cases: Sequence[Case], work: Callable[[Case], str]) -> list[str]:
-        """Do the work for each case; what it says where that is not nothing."""
-        gc.collect()
-        gc.freeze()  # or every copy's first collection would copy the memory too
-        told = []
-        try:
-            for case in cases:
-                if len(self._running) >= len(os.sched_getaffinity(0)):
-                    told.append(self._ended())
-                self._running[self._start(case, work)] = case
-            while self._running:
-                told.append(self._ended())
-        finally:
-            gc.unfreeze()
-        return [text for text in told if text]
-
-    def _start(self, case: Case, work: Callable[[Case], str]) -> int:
-        clock = self.cloud.emulated.clock if self.cloud.emulated else None
-        assert clock is not None
-        home = self._copies / f"{case.command.name}-{case.mode}-{case.k}"
-        shutil.copytree(self._home, home, symlinks=True)
-        sys.stdout.flush()
-        # The other threads of this process, the clock's and the server's, wait and hold nothing.
-        with clock._changed, warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-            pid = os.fork()
-        if pid:
-            return pid
-        told = "its process died"
-        try:
-            told = self._go_on(home, lambda: work(case))
-        except BaseException:  # noqa: BLE001  # the case's failure is told by the process above
-            told = traceback.format_exc()
-        finally:
-            (home / "told").write_text(told)
-            os._exit(0)
-
-    def _go_on(self, home: Path, work: Callable[[], str]) -> str:
-        """In the copy: threads are not copied, so the clock's begins anew."""
-        assert self.cloud.emulated is not None
-        clock, died = self.cloud.emulated.clock, []
-        threading.excepthook = lambda hooked: died.append(f"{hooked.thread}: {hooked.exc_value!r}")
-        os.environ["FLYBACK_HOME"] = str(home)
-        ledger = home / self.cloud.ledger.path.relative_to(self._home)
-        self.cloud = dataclasses.replace(self.cloud, ledger=FileLedger(ledger, self.cloud.clock))
-        clock._thread = threading.Thread(target=clock._run, daemon=True)
-        clock._thread.start()
-        told = work()
-        return told or "; ".join(died)
-
-    def _ended(self) -> str:
-        pid, status = os.wait()
-        case = self._running.pop(pid)
-        home = self._copies / f"{case.command.name}-{case.mode}-{case.k}"
-        file = home / "told"
-        told = file.read_text() if file.exists() else f"its process ended with status {status}"
-        shutil.rmtree(home)
-        return f"{case}: {told}" if told else ""
 
 
 @pytest.fixture

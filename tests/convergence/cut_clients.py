@@ -11,11 +11,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from botocore.exceptions import ConnectionClosedError
+from copies import Line
+from dying import Killed, KilledThread
 
 from flyback.api.wiring import Cloud
 from flyback.aws.ledger import FileLedger
-from flyback.aws.operations import SERVICES
-from flyback.aws.session import Session
 from flyback.rehearsal.middleware.faults import Armed, Fault
 
 MODES = (
@@ -27,14 +27,6 @@ MODES = (
 )
 _ASKED_ALIKE = 3
 _QUESTION = re.compile(r"^(GET|HEAD) |[.=](Describe|Get|List)[A-Z]")
-
-
-class Killed(BaseException):
-    """The client's process ends here, without any clean-up."""
-
-
-class KilledThread(Exception):  # noqa: N818  # the same, in a thread that others wait for
-    """A thread of the client's process ends here."""
 
 
 @dataclass
@@ -157,64 +149,12 @@ def _call_of(request: Any) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-class Line:
-    """The boto3 clients of one cloud: to make them takes longer than most commands.
-
-    They call the front in this process; sockets have tests of their own.
-    """
-
-    def __init__(self, cloud: Cloud) -> None:
-        assert cloud.emulated is not None
-        self._carry = cloud.emulated.clients.carry
-        self._access = cloud.session._access
-        self._ledger = cloud.ledger
-        self._client = Client()
-        self._made: dict[str, Session] = {}
-        self._here = cloud.session.region
-        self.in_region(self._here, self._ledger)
-
-    def session(self, client: Client, ledger: FileLedger) -> Session:
-        """A session of its own for a process that begins now; earlier ones are over."""
-        self._client = client
-        return self.in_region(self._here, ledger)
-
-    def in_region(self, region: str, ledger: Any) -> Session:
-        """A session of the process that lives now."""
-        if region not in self._made:
-            self._made[region] = self._make(region)
-        made = self._made[region]
-        session = LinedSession(made._access, ledger)
-        session.line = self
-        session._clients = made._clients
-        made.calls = session.calls
-        return session
-
-    def _make(self, region: str) -> Session:
-        made = Session(dataclasses.replace(self._access, region=region), self._ledger)
-        events = made._boto._session
-        events.register("before-send", lambda request, **_: self._client.before(request))
-        self._carry(events)
-        events.register("before-send", lambda request, **_: self._client.sent(request))
-        events.register("response-received", lambda **_: self._client.after())
-        for service in SERVICES:
-            made.client(service)
-        return made
-
-
-class LinedSession(Session):
-    """One whose other regions are reached by the same line."""
-
-    line: Line
-
-    def in_region(self, region: str, ledger: Any) -> Session:
-        return self.line.in_region(region, ledger)
-
-
-def line_of(cloud: Cloud) -> Line:
+def line_of(cloud: Cloud) -> Any:
+    """The clients of a cloud, made once."""
     assert cloud.emulated is not None
     if cloud.emulated not in _LINES:
         _LINES[cloud.emulated] = Line(cloud)
     return _LINES[cloud.emulated]
 
 
-_LINES: WeakKeyDictionary[Any, Line] = WeakKeyDictionary()
+_LINES: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()

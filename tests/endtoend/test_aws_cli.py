@@ -47,6 +47,7 @@ def served() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def aws(served: dict[str, str], tmp_path: Path) -> Aws:
     """Calls the CLI; its standard output."""
+    assert AWS.exists(), f"{AWS} is missing: `make test-all` installs it"
 
     def call(*words: str | Path, refused: bool = False, **environ: str) -> str:
         done = subprocess.run(

@@ -28,14 +28,14 @@ OPTIONS = Options(cloud="rehearsal", tags=TAGS)
 def test_up_deploys_exactly_what_the_template_declares(deployed: Cloud) -> None:
     """Logical ids of the stack are those of core.yaml: nothing skipped, nothing added.
 
-    What only a private network has is left out.
+    What only a private network has is left out, and what tells people of alerts.
     """
     template, _ = decode_str(templates.read("core"))
     resources = deployed.session.cloudformation.resources(stack_name("flyback"))
     assert {item.logical_id for item in resources} == {
         name
         for name, resource in template["Resources"].items()
-        if resource.get("Condition") != "Endpoints"
+        if resource.get("Condition") not in ("Endpoints", "Alerts")
     }
     assert {item.status for item in resources} == {"CREATE_COMPLETE"}
     assert all(item.physical_id for item in resources)
@@ -45,8 +45,13 @@ def test_buckets_are_closed_versioned_and_tls_only(deployed: Cloud) -> None:
     """Every bucket: public access blocked four ways, encrypted, versioned, owner enforced, TLS."""
     s3 = deployed.emulated.clients("s3", "us-east-1")
     names = deployed.session.buckets.names("flyback-")
-    assert len(names) == 2
-    for name in names:
+    code = [name for name in names if "-bootstrap-" in name]  # as S3 makes them, and not public
+    assert len(names) == 3
+    assert len(code) == 1
+    for name in code:
+        block = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
+        assert set(block.values()) == {True}
+    for name in set(names) - set(code):
         block = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
         assert set(block.values()) == {True}
         assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
@@ -60,11 +65,11 @@ def test_buckets_are_closed_versioned_and_tls_only(deployed: Cloud) -> None:
 
 
 def test_logs_are_kept_for_thirty_days(deployed: Cloud) -> None:
-    """The log group expires what it holds."""
+    """The log groups of jobs and of the guardian expire what they hold."""
     answer = deployed.emulated.clients("logs", "us-east-1").describe_log_groups(
         logGroupNamePrefix="/flyback/"
     )
-    assert [group["retentionInDays"] for group in answer["logGroups"]] == [30]
+    assert [group["retentionInDays"] for group in answer["logGroups"]] == [30, 30]
 
 
 def test_two_regions_hold_two_deployments() -> None:

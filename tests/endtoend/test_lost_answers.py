@@ -14,6 +14,7 @@ from flyback.api.verbs import Options, deploy, start
 from flyback.api.wiring import Cloud, elsewhere, local_home, start_rehearsal
 from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.launch.progress import silent
+from flyback.launch.watch import SILENCE_S
 from flyback.rehearsal.cloud import RehearsalCloud
 from flyback.rehearsal.ec2.machines import NoHost
 from flyback.rehearsal.middleware.faults import Fault
@@ -49,6 +50,7 @@ def emulated(deployed: Cloud) -> RehearsalCloud:
     """The emulated cloud below the deployed one; its machines never boot."""
     assert deployed.emulated is not None
     deployed.emulated.machines.host = NoHost()
+    deployed.emulated.functions.broken = lambda _: True  # the guardian would ask for another
     return deployed.emulated
 
 
@@ -216,7 +218,7 @@ def test_collect_and_status_look_by_tag_before_a_run_is_lost(
     assert (status.state, status.note) == ("running", "")
     assert "g4dn.xlarge" in status.machine
     emulated.machines.power_off(made)
-    deployed.clock.sleep(60)
+    deployed.clock.sleep(60 + SILENCE_S)
     marker = opened(deployed).collect()
     assert marker is not None
     assert (marker.reason, marker.log_tail[:34]) == ("lost", "the machine ended without a word (")

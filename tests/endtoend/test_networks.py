@@ -313,6 +313,7 @@ def test_a_network_is_not_changed_under_running_machines(
     """The machine and its run are named, nothing is touched; once it has ended, all is free."""
     assert cloud.emulated is not None
     cloud.emulated.machines.host = NoHost()
+    cloud.emulated.functions.broken = lambda _: True  # the guardian would go on with another
     up(cloud)
     run = start(gpu_job("spot.attempts=3"), cloud, options(), silent)
     machine = run.launch.attempts[-1].instance_id

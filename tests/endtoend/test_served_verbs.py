@@ -29,10 +29,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def served(home: Path) -> Iterator[None]:
+def words() -> tuple[str, ...]:
+    """Flags of the cloud that is served."""
+    return ()
+
+
+@pytest.fixture
+def served(home: Path, words: tuple[str, ...]) -> Iterator[None]:
     """`flyback rehearsal serve`, until the test ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "flyback.cli.main", "rehearsal", "serve"],
+        [sys.executable, "-m", "flyback.cli.main", "rehearsal", "serve", *words],
         stdout=subprocess.PIPE,
         text=True,
         env=dict(os.environ),
@@ -46,6 +52,16 @@ def served(home: Path) -> Iterator[None]:
     assert process.wait(timeout=30) == 0
     process.stdout.close()
     assert not (home / "rehearsal" / "served.json").exists()
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.parametrize("words", [(), ("--ci",)])
+def test_whether_up_ci_is_allowed(flyback: Flyback, words: tuple[str, ...]) -> None:
+    """In a cloud that is served for it; elsewhere the refusal names what to ask for."""
+    done = flyback("up", "--ci", "acme/lab", "--cloud", "rehearsal")
+    assert done.returncode == (0 if words else 4)
+    assert ("`flyback doctor --policy --ci`" in done.stderr) == (not words)
+    assert ("FLYBACK_PUSH_ROLE" in done.stderr) == bool(words)
 
 
 @pytest.mark.usefixtures("served")

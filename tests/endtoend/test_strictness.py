@@ -101,10 +101,15 @@ def test_a_bad_user_data_is_named(
         ("capacity:g4dn.xlrge", "did you mean 'g4dn.xlarge'"),
         ("capacity:sput", "did you mean 'spot'"),
         ("throttle:0.1,service=s33", "did you mean 's3'"),
-        ("drop:0.1,service=dynamodb", "known: cloudformation, ec2, ecr, iam,"),
+        ("drop:0.1,service=dynamodb", "for example batch, cloudformation, cloudwatch,"),
         ("error:0.1,service=s3,operation=PutObjet", "did you mean 'PutObject'"),
         ("error:0.1,service=s3,operation=CreateFleet", "no operation of s3"),
         ("throttle:0.1,operation=createfleet", "did you mean 'CreateFleet'"),
+        ("interrupt:at=40s,times=0", "times counts machines"),
+        ("reboot", "at=40s"),
+        ("os-hung:soon", "at=40s"),
+        ("guardian-broken:yes", "it takes nothing"),
+        ("schedules-lost:some", "one-time or recurring"),
     ],
 )
 def test_a_fault_that_is_none_is_refused(job: Path, fault: str, sentence: str) -> None:
@@ -121,7 +126,7 @@ def test_an_interruption_is_acted_out(job: Path) -> None:
     shown = api.rehearse(job, setting=api.Setting(faults=("interrupt:at=65s",)))
     assert shown.marker.kind == "INTERRUPTED"
     assert shown.leftovers() == ()
-    assert [outcome.acted for outcome in shown.faults] == [1]
+    assert [outcome.acted for outcome in shown.faults] == [3]  # every attempt at spot
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,20 @@ class FirstBoot:
         python = getattr(sys, "_base_executable", sys.executable)
         self.program("python3", f'echo python3 "$@" >>"$FLYBACK_ROOT/calls"\nexec {python} "$@"')
         self.program("shutdown", 'echo shutdown "$@" >>"$FLYBACK_ROOT/calls"')
+        # as the service manager: only what is given is in a service's environment
+        self.program(
+            "systemd-run",
+            'echo systemd-run "$@" >>"$FLYBACK_ROOT/calls"\n'
+            'while case $1 in --working-directory=*) cd "${1#*=}" ;; --*) ;; *) false ;; esac; do\n'
+            '  case $1 in --setenv=*) set -- "$@" "${1#*=}" ;; esac; shift; n=$((n + 1))\n'
+            "done\n"
+            'exec env -i FLYBACK_ROOT="$FLYBACK_ROOT" /bin/bash "$FLYBACK_ROOT/bin/service" "$@"',
+        )
+        (self.bin / "service").write_text(
+            "words=()\n"
+            'for word; do [[ $word == *=* ]] && export "$word" || words+=("$word"); done\n'
+            'exec "${words[@]}"\n'
+        )
 
     def program(self, name: str, text: str) -> None:
         """Put a shell script first on the machine's PATH."""

@@ -19,7 +19,10 @@ UNTAGGED = {  # CloudFormation has no tags for these types
     "AWS::EC2::SubnetRouteTableAssociation",
     "AWS::EC2::VPCGatewayAttachment",
     "AWS::IAM::InstanceProfile",
+    "AWS::Lambda::Permission",
     "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::Scheduler::Schedule",
 }
 # Outputs that the client reads by name.
 PROMISED = {
@@ -34,6 +37,11 @@ PROMISED = {
     "SecurityGroupId",
     "VpcId",
     "SubnetIds",
+    "TopicArn",
+    "ScheduleGroupName",
+    "SchedulerTerminateRoleArn",
+    "SchedulerInvokeRoleArn",
+    "GuardianArn",
 }
 
 
@@ -55,9 +63,13 @@ def _machine(core: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _statements(core: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    (role,) = _of(core, "AWS::IAM::Role")
-    for policy in role["Policies"]:
+def _role(core: dict[str, Any], name: str = "InstanceRole") -> dict[str, Any]:
+    properties: dict[str, Any] = core["Resources"][name]["Properties"]
+    return properties
+
+
+def _statements(core: dict[str, Any], name: str = "InstanceRole") -> Iterator[dict[str, Any]]:
+    for policy in _role(core, name)["Policies"]:
         yield from policy["PolicyDocument"]["Statement"]
 
 
@@ -122,7 +134,7 @@ def test_buckets_refuse_plain_http(core: dict[str, Any]) -> None:
 
 def test_only_ec2_takes_the_machines_role(core: dict[str, Any]) -> None:
     """The trust names ec2.amazonaws.com and nobody else."""
-    (role,) = _of(core, "AWS::IAM::Role")
+    role = _role(core)
     (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "ec2.amazonaws.com"}
     assert "ManagedPolicyArns" not in role
@@ -226,9 +238,10 @@ def test_everything_that_can_be_is_tagged(core: dict[str, Any]) -> None:
 
 
 def test_logs_are_kept_thirty_days_unless_told(core: dict[str, Any]) -> None:
-    """Retention is set, from a parameter whose default is 30."""
-    (group,) = _of(core, "AWS::Logs::LogGroup")
-    assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    """Retention is set for both groups, from a parameter whose default is 30."""
+    groups = _of(core, "AWS::Logs::LogGroup")
+    assert len(groups) == 2
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
     assert core["Parameters"]["LogRetentionDays"]["Default"] == 30
 
 

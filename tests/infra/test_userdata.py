@@ -77,6 +77,10 @@ def test_a_first_boot_becomes_the_agent(boot: Any) -> None:
     calls = [call for call in boot.calls() if call.startswith("shutdown")]
     assert calls == ["shutdown -P +1440", "shutdown -P +60", "shutdown -h now"]
     assert boot.calls()[0] == "shutdown -P +1440"
+    (service,) = [call for call in boot.calls() if call.startswith("systemd-run")]
+    # asked to end before the network goes, alone, with time for the job's grace and the uploads
+    for word in ("--wait", "KillMode=mixed", "TimeoutStopSec=150", "After=network-online.target"):
+        assert word in service
     agent = json.loads((boot.disk / "agent.json").read_text())
     home = f"{boot.disk}/opt/flyback"
     assert agent["argv"] == [

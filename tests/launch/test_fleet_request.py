@@ -16,6 +16,7 @@ from flyback.launch.deployment import Deployment
 from flyback.launch.fleet import Site, Ticket, fleet_request
 from flyback.plan.planner import make_plan
 from flyback.spec.job import JobSpec, Resources
+from flyback.spec.launch import Place
 
 GOLDEN = Path(__file__).parent / "golden" / "fleet.json"
 SITE = Site(
@@ -29,6 +30,7 @@ SITE = Site(
         launch_template_version="1",
         subnets=("subnet-a", "subnet-b"),
         tags={"flyback:name": "flyback"},
+        place=Place(group="flyback-flyback", terminate_role="arn:aws:iam::123456789012:role/end"),
     ),
     subnets=(
         Subnet(subnet_id="subnet-a", zone="us-east-1a"),

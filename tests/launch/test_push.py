@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
+from click.testing import CliRunner
 
 from flyback.api.pushing import Branch, PushAccess, grant_push
 from flyback.api.verbs import Options, deploy, remove
-from flyback.api.wiring import Cloud
-from flyback.errors import NotDeployedError, UserError
+from flyback.api.wiring import Cloud, local_home, start_rehearsal
+from flyback.audit.iam.footprint import Place, deployer_policy, policy_of, recorded
+from flyback.cli.main import cli
+from flyback.errors import AccessDeniedError, NotDeployedError, ServiceError, UserError
 from flyback.launch.certify import certify_account
 from flyback.launch.progress import silent
 from flyback.rehearsal.web_identity import GITHUB
 
 OPTIONS = Options(cloud="rehearsal")
 PROVIDER = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    """An emulated cloud with nothing in it, whose deployer may run `up --ci`."""
+    place = Place(name="flyback", account="123456789012", region="us-east-1")
+    folder = local_home() / "rehearsal" / "cloud"
+    started = start_rehearsal(folder, region="us-east-1", policy=deployer_policy(place, ci=True))
+    assert started.emulated is not None
+    yield started
+    started.emulated.stop()
+
+
+@pytest.fixture
+def plain() -> Iterator[Cloud]:
+    """One whose deployer may not."""
+    started = start_rehearsal(local_home() / "rehearsal" / "cloud", region="us-east-1")
+    assert started.emulated is not None
+    yield started
+    started.emulated.stop()
 
 
 def _push(cloud: Cloud, text: str) -> PushAccess:
@@ -119,6 +143,72 @@ def test_the_accounts_own_provider_is_used_and_left(cloud: Cloud) -> None:
     iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=PROVIDER)
     _push(cloud, "acme/lab")
     assert _providers(cloud) == [PROVIDER]
-    assert cloud.session.iam.provider_tags(PROVIDER)["flyback:name"] == "flyback"
+    tags = iam.list_open_id_connect_provider_tags(OpenIDConnectProviderArn=PROVIDER)["Tags"]
+    assert {"Key": "flyback:name", "Value": "flyback"} in tags
     assert remove(cloud, OPTIONS, keep_data=False, report=silent).clean
     assert _providers(cloud) == []
+
+
+def test_up_ci_is_refused_before_anything_is_made(
+    plain: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the rights that are asked for by themselves: a sentence with the flag, no change."""
+    assert plain.emulated is not None
+    monkeypatch.setattr(Options, "open", lambda _: plain)
+    before = plain.emulated.inventory()
+    refused = CliRunner().invoke(cli, ["up", "--ci", "acme/lab", "--cloud", "rehearsal"])
+    assert isinstance(refused.exception, AccessDeniedError)
+    assert refused.exception.exit_code == 4
+    assert "what `flyback doctor --policy --ci` prints" in str(refused.exception)
+    assert plain.emulated.inventory() == before
+
+
+def test_a_deployment_goes_on_without_the_rights_of_ci(plain: Cloud) -> None:
+    """`up` and `down` work; `up --ci` between them is refused, and nothing of it stays."""
+    assert plain.emulated is not None
+    deploy(plain, OPTIONS, silent)
+    before = plain.emulated.inventory()
+    with pytest.raises(AccessDeniedError, match="doctor --policy --ci"):
+        _push(plain, "acme/lab")
+    assert plain.emulated.inventory() == before
+    assert remove(plain, OPTIONS, keep_data=False, report=silent).clean
+
+
+def test_rights_of_ci_that_stop_half_way_leave_nothing() -> None:
+    """CloudFormation may be called but no role be read back: it takes all of it away again."""
+    place = Place(name="flyback", account="123456789012", region="us-east-1")
+    lacking = ("iam:GetRolePolicy", "arn:{p}:iam::{a}:role/{name}-ci-*")
+    wanted = [item for item in recorded(ci=True) if (item.action, item.resource) != lacking]
+    policy = policy_of(wanted, place)
+    started = start_rehearsal(
+        local_home() / "rehearsal" / "cloud", region="us-east-1", policy=policy
+    )
+    assert started.emulated is not None
+    deploy(started, OPTIONS, silent)
+    with pytest.raises(ServiceError, match="iam:GetRolePolicy"):
+        _push(started, "acme/lab")
+    assert _providers(started) == []
+    assert remove(started, OPTIONS, keep_data=False, report=silent).clean
+    started.emulated.stop()
+
+
+def test_down_says_that_the_push_roles_stack_is_asked_for_by_itself(cloud: Cloud) -> None:
+    """Who may not delete it reads the flag; what bills is gone by then; `down` goes on later."""
+    assert cloud.emulated is not None
+    deploy(cloud, OPTIONS, silent)
+    _push(cloud, "acme/lab")
+    statement = {
+        "Effect": "Deny",
+        "Action": "cloudformation:DeleteStack",
+        "Resource": "arn:aws:cloudformation:*:*:stack/flyback-ci/*",
+    }
+    iam = cloud.emulated.clients("iam", "us-east-1")
+    named = {"UserName": "deployer", "PolicyName": "no-ci"}
+    iam.put_user_policy(
+        **named, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement})
+    )
+    with pytest.raises(AccessDeniedError, match="doctor --policy --ci"):
+        remove(cloud, OPTIONS, keep_data=False, report=silent)
+    assert cloud.session.cloudformation.describe("flyback-core") is None
+    iam.delete_user_policy(**named)
+    assert remove(cloud, OPTIONS, keep_data=False, report=silent).clean

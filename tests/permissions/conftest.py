@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import boto3
+import end_scenarios
+import push_scenarios
 import pytest
+import run_scenarios
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from flyback.api.job import prepare
 from flyback.api.pushing import Branch, grant_push
-from flyback.api.verbs import Options, deploy, remove, start
+from flyback.api.verbs import Options, deploy
 from flyback.api.wiring import Cloud, start_rehearsal
 from flyback.audit.iam import Asked, Attached
 from flyback.audit.iam.footprint import Place, deployer_policy
 from flyback.errors import FlybackError, ServiceError
-from flyback.launch.network import NetworkChoice
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
-from flyback.rehearsal.web_identity import GITHUB
+from flyback.rehearsal.transport import Caller
 from flyback.store.s3 import S3Store
 
 REGION = "us-east-1"
@@ -40,33 +38,7 @@ _DATA = f"{NAME}-data-{ACCOUNT}-{REGION}"
 _OUTPUTS = f"{NAME}-outputs-{ACCOUNT}-{REGION}"
 
 
-def _load(name: str) -> ModuleType:
-    """A module that lies beside this file; pytest's importlib mode leaves no way to import it."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-pushing = _load("push_scenarios")
-REPOSITORY = pushing.REPOSITORY
-
-# A job that takes what jobs can take: files sent along, data of one's own, secrets.
-_JOB = {
-    "name": "takes-all",
-    "workdir": "work",
-    "command": ["sh", "job.sh"],
-    "engine": "ec2",
-    "inputs": [
-        {"source": f"s3://{_DATA}/one.txt", "path": "one.txt"},
-        {"source": f"s3://{_DATA}/folder", "path": "folder"},
-    ],
-    "secrets": {"TOKEN": "ssm:/flyback/token", "KEY": "secretsmanager:flyback/key"},
-    "resources": {"count": 0, "vcpus": 2, "memory_gib": 4},
-}
-_SCRIPT = 'test "$TOKEN$KEY" = open-sesame && cat one.txt folder/two.txt\n'
+REPOSITORY = push_scenarios.REPOSITORY
 
 
 @dataclass
@@ -76,10 +48,12 @@ class Evidence:
     Args:
         policies: Every policy of the deployed account.
         asked: Every question, each with its scenario.
+        deployer: The policies of whoever deploys, `up --ci` included.
         attempts: Name of each attempt out of scope → the error code that it met, or empty.
     """
 
     policies: tuple[Attached, ...] = ()
+    deployer: tuple[Attached, ...] = ()
     asked: list[Asked] = field(default_factory=list)
     attempts: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
@@ -140,9 +114,13 @@ class Recorder:
         )["Credentials"]
         return found
 
-    def as_role(self, arn: str, service: str, session: str = "i-0123456789abcdef0") -> Any:
-        """A client with the credentials that EC2 hands to a machine."""
-        answer = self.emulated.clients("sts", REGION, "ec2").assume_role(
+    def as_role(
+        self, arn: str, service: str, session: str = "i-0123456789abcdef0", taker: str = "ec2"
+    ) -> Any:
+        """A client with the credentials that EC2 hands to a machine, or another service takes."""
+        source = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/flyback-{NAME}"
+        caller = Caller(via=taker, source_arn=source if taker == "scheduler" else "")
+        answer = self.emulated.clients.of("sts", REGION, caller).assume_role(
             RoleArn=arn, RoleSessionName=session
         )
         return self.with_keys(answer["Credentials"], service)
@@ -158,28 +136,6 @@ class Recorder:
             aws_session_token=keys["SessionToken"],
             config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
         )
-
-
-def _job(folder: Path) -> Path:
-    (folder / "work").mkdir(parents=True)
-    (folder / "work" / "job.sh").write_text(_SCRIPT)
-    path = folder / "job.json"
-    path.write_text(json.dumps(_JOB))
-    return path
-
-
-def record_job(recorder: Recorder, folder: Path) -> None:
-    """The job that takes all, from launch to certificate."""
-    clients = recorder.emulated.clients
-    clients("s3", REGION).put_object(Bucket=_DATA, Key="one.txt", Body=b"one\n")
-    clients("s3", REGION).put_object(Bucket=_DATA, Key="folder/two.txt", Body=b"two\n")
-    clients("ssm", REGION).put_parameter(Name="/flyback/token", Value="open-", Type="SecureString")
-    clients("secretsmanager", REGION).create_secret(Name="flyback/key", SecretString="sesame")
-    with recorder.scenario("a job with data and secrets"):
-        run = start(prepare(_job(folder)), recorder.cloud, OPTIONS, silent)
-        marker = run.wait()
-        assert marker.kind == "SUCCESS", marker
-        run.certificate()
 
 
 def record_refused_upload(recorder: Recorder, role: str, folder: Path) -> None:
@@ -311,44 +267,19 @@ def record_deployers_scope(recorder: Recorder, role: str) -> None:
     ec2.delete_volume(VolumeId=disk)
 
 
-def record_existing_provider(recorder: Recorder) -> None:
-    """The account has an identity provider for GitHub already."""
-    iam = recorder.emulated.clients("iam", REGION)
-    provider = iam.create_open_id_connect_provider(Url=GITHUB, ClientIDList=["sts.amazonaws.com"])
-    with recorder.scenario("up --ci with the account's provider"):
-        grant_push(recorder.cloud, OPTIONS, Branch.parse(REPOSITORY), silent)
-        deploy_again = dataclasses.replace(OPTIONS, tags={"Owner": "me"})
-        grant_push(recorder.cloud, deploy_again, Branch.parse(REPOSITORY), silent)
-    with recorder.scenario("down, the account's provider stays"):
-        certificate = remove(recorder.cloud, OPTIONS, keep_data=True, report=silent)
-    assert [item.kind for item in certificate.leftovers] == ["bucket"] * 2, certificate
-    assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
-    iam.delete_open_id_connect_provider(
-        OpenIDConnectProviderArn=provider["OpenIDConnectProviderArn"]
-    )
-
-
-def record_networks(recorder: Recorder) -> None:
-    """A deployment that comes back to its data, in a private network and in one that is there."""
-    ec2 = recorder.emulated.clients("ec2", REGION)
-    vpc = ec2.create_vpc(CidrBlock="172.20.0.0/16")["Vpc"]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.20.0.0/24")["Subnet"]["SubnetId"]
-    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-    tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
-    ec2.create_route(
-        RouteTableId=tables["RouteTables"][0]["RouteTableId"],
-        DestinationCidrBlock="0.0.0.0/0",
-        GatewayId=gateway,
-    )
-    for scenario, choice in {
-        "up with kept data, in a private network": NetworkChoice(private=True),
-        "up in a network that is there": NetworkChoice(vpc=vpc, subnets=(subnet,), private=False),
-    }.items():
-        with recorder.scenario(f"down before {scenario}"):
-            remove(recorder.cloud, OPTIONS, keep_data=True, report=silent)
-        with recorder.scenario(scenario):
-            deploy(recorder.cloud, dataclasses.replace(OPTIONS, network=choice), silent)
+def record_deployment(recorder: Recorder) -> None:
+    """`up`, and `up --ci` for one branch, for another, and with another tag; the policies then."""
+    with recorder.scenario("up"):
+        deploy(recorder.cloud, OPTIONS, silent)
+    with recorder.scenario("up --ci"):
+        grant_push(recorder.cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@feature"), silent)
+        grant_push(recorder.cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@main"), silent)
+    with recorder.scenario("up --ci again, with another tag"):
+        tagged = dataclasses.replace(OPTIONS, tags={"Owner": "me"})
+        grant_push(recorder.cloud, tagged, Branch.parse(f"{REPOSITORY}@main"), silent)
+    attached = recorder.emulated.judge.attached()
+    recorder.evidence.policies = tuple(item for item in attached if ":user/" not in item.holder)
+    recorder.evidence.deployer = tuple(item for item in attached if ":user/" in item.holder)
 
 
 @pytest.fixture(scope="session")
@@ -359,21 +290,18 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
     evidence = Evidence()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLYBACK_HOME", str(home))
-        cloud = start_rehearsal(home / "cloud", region=REGION, policy=deployer_policy(PLACE))
+        cloud = start_rehearsal(
+            home / "cloud", region=REGION, policy=deployer_policy(PLACE, ci=True)
+        )
         assert cloud.emulated is not None
         try:
             recorder = Recorder(cloud, evidence)
             record_rollback(recorder)
-            with recorder.scenario("up"):
-                deploy(cloud, OPTIONS, silent)
-            with recorder.scenario("up --ci"):
-                grant_push(cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@feature"), silent)
-                grant_push(cloud, OPTIONS, Branch.parse(f"{REPOSITORY}@main"), silent)
-            evidence.policies = cloud.emulated.judge.attached()
+            record_deployment(recorder)
             role = recorder.role("InstanceRole")
-            pushing.record_push(recorder)
-            pushing.record_push_scope(recorder)
-            record_job(recorder, home / "job")
+            push_scenarios.record_push(recorder)
+            push_scenarios.record_push_scope(recorder)
+            run_scenarios.record_job(recorder, home / "job")
             described = cloud.emulated.clients("ec2", REGION).describe_instances()
             instance = described["Reservations"][0]["Instances"][0]["InstanceId"]
             record_refused_upload(recorder, role, home)
@@ -381,10 +309,10 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             record_deployers_scope(recorder, role)
             record_plain_http(recorder)
             record_single_calls(recorder, instance)
-            record_networks(recorder)
-            record_existing_provider(recorder)
-            with recorder.scenario("down"):
-                remove(cloud, OPTIONS, keep_data=False, report=silent)
+            run_scenarios.record_interruption(recorder, home / "taken")
+            run_scenarios.record_deadlines(recorder, home)
+            run_scenarios.record_guardian_scope(recorder)
+            end_scenarios.record_ends(recorder)
         finally:
             cloud.emulated.stop()
     return evidence

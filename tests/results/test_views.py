@@ -167,6 +167,14 @@ def test_a_real_receipt_does_not_speak_of_rehearsal(screen: Screen) -> None:
     assert "nothing was billed" not in screen(receipt_view(replace(RECEIPT, rehearsed=False)))
 
 
+def test_a_receipt_says_what_interruptions_cost(screen: Screen) -> None:
+    """Work that was done twice is named; where none was, nothing is said of it."""
+    interrupted = replace(RECEIPT, usage=replace(USAGE, lost_work_s=95.0))
+    told = " ".join(screen(receipt_view(interrupted)).split())
+    assert "interruptions cost 1 min 35 s of its work" in told
+    assert "interruptions" not in screen(receipt_view(RECEIPT))
+
+
 def test_a_local_receipt_is_one_line(screen: Screen) -> None:
     """Nothing is billed here."""
     usage = replace(USAGE, market="local", instance_type=None, zone=None, boot_hours=0.0)

@@ -42,7 +42,7 @@ def test_each_example_loads(name: str, preset: str | None) -> None:
 
 def test_the_examples_are_these() -> None:
     """One for each way to say what runs."""
-    assert FILES == ["command.yaml", "spectral.yaml", "sweep.yaml"]
+    assert FILES == ["command.yaml", "interrupted.yaml", "spectral.yaml", "sweep.yaml"]
 
 
 def test_the_commands_in_their_comments_work() -> None:

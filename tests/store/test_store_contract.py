@@ -52,6 +52,16 @@ def test_what_is_put_is_got(store: Store) -> None:
     assert store.get("runs/x/a.json") == b"two"
 
 
+def test_what_is_deleted_is_gone(store: Store) -> None:
+    """A deleted object can't be read, is not listed, and may be deleted again."""
+    store.put("active/x.json", b"{}")
+    store.delete("active/x.json")
+    store.delete("active/x.json")
+    assert list(store.list("active/")) == []
+    with pytest.raises(NotFoundError):
+        store.get("active/x.json")
+
+
 def test_files_travel_both_ways(store: Store, tmp_path: Path) -> None:
     """A file uploaded comes down the same, under a folder that did not exist."""
     source = tmp_path / "source.bin"

@@ -8,22 +8,23 @@ interruption, stall, failed set-up) get a row `skipped`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flyback.agent.cells import Surroundings
+from flyback.agent.cells import Surroundings, checkpoint_levels
 from flyback.agent.checkpoints import Checkpoints
 from flyback.agent.child import Ended
-from flyback.agent.deadline import Deadline
+from flyback.agent.deadline import Deadline, deadline_tag
 from flyback.agent.heartbeat import Heartbeat
 from flyback.agent.interruption import Interruption
 from flyback.agent.output import tail
 from flyback.agent.outputs import Gathering
 from flyback.agent.prepare import fetch_launch, prepare
-from flyback.agent.results import Rows
+from flyback.agent.results import Rows, finished
 from flyback.agent.shipping import CloudLog, Shipping, StoredLog
 from flyback.agent.stall import Stall
 from flyback.agent.supervise import Concern, Stop
@@ -85,7 +86,10 @@ class Attempt:
         bench = self._bench
         try:
             self._run()
-            return self._stopped(self._cut) if self._cut is not None else self._judge()
+            complete = self._cells > 0 and len(self.rows) == self._cells
+            if self._cut is not None and not (complete and self._failed is None):
+                return self._stopped(self._cut)
+            return self._judge()
         except FlybackError as error:
             bench.say(str(error))
             if bench.supervisor.stop is not None:
@@ -103,10 +107,13 @@ class Attempt:
         surroundings = prepare(bench, launch)
         bench.journal.tell("prepared")
         self._watch_checkpoints(launch)
+        self._resume()
         rows = Rows(launch.run_id, launch.job)
         cells = list(launch.job.cells())
         self._phase, self._cells = "running", len(cells)
         for number, parameters in enumerate(cells):
+            if number < len(self.rows):
+                continue  # an earlier attempt brought it home
             bench.supervisor.tick()
             self._cut = bench.supervisor.stop
             if self._cut is not None:
@@ -141,6 +148,19 @@ class Attempt:
         )
         self._bring_home(gathering)
 
+    def _resume(self) -> None:
+        """Go on behind the cells that an earlier attempt finished."""
+        bench = self._bench
+        if bench.options.attempt == 1:
+            return
+        self.rows = finished(bench.store, bench.run, bench.options.attempt)
+        if self.rows:
+            bench.journal.tell("resumed", cells=len(self.rows))
+
+    def _save(self) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.tick(self._bench.clock.now())
+
     def _bring_home(self, gathering: Gathering) -> None:
         """What the cell made goes home before the next one starts."""
         bench = self._bench
@@ -170,7 +190,8 @@ class Attempt:
         prefix = bench.run.checkpoints
         if launch.engine == "ec2" and launch.network_gbps:
             self._say_what_fits(launch)
-        self.checkpoints = Checkpoints(bench.store, prefix, folder, bench.journal)
+        levels = checkpoint_levels(launch.job)
+        self.checkpoints = Checkpoints(bench.store, prefix, folder, bench.journal, levels)
         bench.supervisor.also_watch(self.checkpoints)
 
     def _say_what_fits(self, launch: Launch) -> None:
@@ -195,10 +216,14 @@ class Attempt:
         concerns: list[Concern] = [
             Heartbeat(store, bench.keys.heartbeat, self._beat),
             self.shipping,
-            Deadline(launch.deadline, launch.created_at, bench.journal),
         ]
-        if launch.engine == "ec2":
-            self.interruption = Interruption(bench.services.metadata, bench.journal)
+        on_ec2 = launch.engine == "ec2"
+        services = bench.services
+        moved = functools.partial(deadline_tag, services.metadata) if on_ec2 else lambda: None
+        span = (launch.deadline, launch.created_at)
+        concerns.append(Deadline(*span, bench.journal, moved, services.rearm))
+        if on_ec2:
+            self.interruption = Interruption(services.metadata, bench.journal, self._save)
             concerns.append(self.interruption)
         if launch.job.stall_minutes is not None:
             concerns.append(Stall(launch.job.stall_minutes, log, bench.clock.now()))

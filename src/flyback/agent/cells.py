@@ -13,12 +13,18 @@ from typing import Any
 from flyback.agent.child import Command
 from flyback.agent.redaction import forms
 from flyback.agent.scratch import Scratch
+from flyback.spec.job import JobSpec
 from flyback.spec.launch import Launch
 
-__all__ = ["Surroundings"]
+__all__ = ["Surroundings", "checkpoint_levels"]
 
 # The agent's own; a child that took part in simulated time under our name would confuse the clock.
 _OURS = frozenset({"PYTHONPATH", "FLYBACK_ROOT", "FLYBACK_CLOCK_PARTICIPANT"})
+
+
+def checkpoint_levels(job: JobSpec) -> int:
+    """How deep checkpoints lie in their folder: the cells of a sweep keep theirs apart."""
+    return 2 if job.sweep and job.checkpoint_dir is None else 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,10 @@ class Surroundings:
         text = json.dumps(parameters, separators=(",", ":"))
         outputs = self.outputs(number)
         outputs.mkdir(parents=True, exist_ok=True)
+        checkpoints = self.scratch.checkpoints(job.checkpoint_dir)
+        if checkpoint_levels(job) > 1:
+            checkpoints /= self.folder(number)
+        checkpoints.mkdir(parents=True, exist_ok=True)
         contract = {
             **self.machine,
             "FLYBACK_RUN_ID": self.launch.run_id,
@@ -58,7 +68,7 @@ class Surroundings:
             "FLYBACK_CELL": str(number),
             "FLYBACK_PARAMETERS": text,
             "FLYBACK_OUTPUT_DIR": str(outputs),
-            "FLYBACK_CHECKPOINT_DIR": str(self.scratch.checkpoints(job.checkpoint_dir)),
+            "FLYBACK_CHECKPOINT_DIR": str(checkpoints),
         }
         hidden = forms(self.secrets.values())
         if job.workload is None:

@@ -4,13 +4,15 @@
     <checkpoint folder>/<name>/COMPLETE     written by the job when all shards are there
 
 A shard travels once two looks in a row find it unchanged; a checkpoint counts once its manifest is
-there. `index.json` names those that count, newest first: a machine may not list the bucket.
+there. `index.json` names those that count, newest first: a machine may not list the bucket. When
+the job is asked to end, or the machine to be taken, what is complete by then still arrives.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -18,12 +20,12 @@ from pathlib import Path
 
 from flyback.agent.journal import Journal
 from flyback.errors import FlybackError, ServiceError
+from flyback.spec.paths import COMPLETE
 from flyback.store.commit import Commit, fetch
 from flyback.store.protocol import Store
 
 __all__ = ["COMPLETE", "Checkpoints", "restore"]
 
-COMPLETE = "COMPLETE"
 INDEX = "index.json"
 _PERIOD_S = 5.0
 _LEFT_S = 60.0  # of the notice, after the job's grace and before logs and markers
@@ -38,6 +40,7 @@ class _Underway:
     commit: Commit
     seen: dict[str, _State] = field(default_factory=dict)
     added: dict[str, _State] = field(default_factory=dict)
+    taken_at: float = 0.0
     done: Future[None] | None = None
 
 
@@ -49,35 +52,41 @@ class Checkpoints:
         prefix: Key below which the run's checkpoints lie, without a slash at its end.
         folder: `FLYBACK_CHECKPOINT_DIR`.
         journal: Told of each that is committed, or not.
+        levels: How deep the checkpoints lie in the folder.
     """
 
-    def __init__(self, store: Store, prefix: str, folder: Path, journal: Journal) -> None:
+    def __init__(
+        self, store: Store, prefix: str, folder: Path, journal: Journal, levels: int = 1
+    ) -> None:
         self._store = store
         self._prefix = prefix
         self._folder = folder
         self._journal = journal
+        self._levels = levels
         self._underway: dict[str, _Underway] = {}
-        self._closed = {path.name for path in _folders(folder)}  # restored: committed before
+        self._closed = set(self._folders())  # restored: committed before
         self._executor = ThreadPoolExecutor(1, "flyback-checkpoint")  # commits in their order
         self.due = 0.0
 
     def tick(self, now: float) -> None:
         """Look for shards that have come to rest; never waits."""
         self.due = now + _PERIOD_S
-        for folder in _folders(self._folder):
-            if folder.name not in self._closed:
+        for name, folder in self._folders().items():
+            if name not in self._closed:
                 with contextlib.suppress(OSError):  # the job removed it meanwhile
-                    self._look(folder)
+                    self._look(name, folder, now)
         self._reap()
 
-    def finish(self, between: Callable[[], None], *, hurried: bool) -> None:
+    def finish(self, now: float, between: Callable[[], None], *, hurried: bool) -> None:
         """Let complete checkpoints arrive; those that are not complete are left.
 
         Args:
+            now: Seconds since the epoch.
             between: Called every half second, so that the heartbeat goes on.
             hurried: The machine goes away: wait for a minute at most.
         """
-        self.tick(0.0)
+        self.tick(now)
+        self.due = math.inf
         looks = int(_LEFT_S / 0.5) if hurried else None
         while looks is None or looks > 0:
             running = [u.done for u in self._underway.values() if u.done is not None]
@@ -93,11 +102,19 @@ class Checkpoints:
         self._underway.clear()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _look(self, folder: Path) -> None:
-        underway = self._underway.get(folder.name)
+    def _folders(self) -> dict[str, Path]:
+        found = self._folder.glob("/".join("*" * self._levels))
+        return {
+            path.relative_to(self._folder).as_posix(): path
+            for path in sorted(found)
+            if path.is_dir() and path.name[0] != "."
+        }
+
+    def _look(self, name: str, folder: Path, now: float) -> None:
+        underway = self._underway.get(name)
         if underway is None:
-            underway = _Underway(Commit(self._store, f"{self._prefix}/{folder.name}"))
-            self._underway[folder.name] = underway
+            underway = _Underway(Commit(self._store, f"{self._prefix}/{name}"))
+            self._underway[name] = underway
         if underway.done is not None:
             return
         complete = (folder / COMPLETE).exists()  # before the files, which were there before it
@@ -106,23 +123,24 @@ class Checkpoints:
             for path in sorted(folder.rglob("*"))
             if path.is_file() and not path.name.endswith(_UNFINISHED) and path.name[0] != "."
         }
-        for name, path in files.items():
+        for shard, path in files.items():
             state = _state(path)
-            settled = complete or underway.seen.get(name) == state
-            if settled and name not in underway.added and name != COMPLETE:
-                underway.added[name] = state
-                underway.commit.add(name, path)
-            underway.seen[name] = state
+            settled = complete or underway.seen.get(shard) == state
+            if settled and shard not in underway.added and shard != COMPLETE:
+                underway.added[shard] = state
+                underway.commit.add(shard, path)
+            underway.seen[shard] = state
         if complete:
-            underway.done = self._executor.submit(self._commit, folder, underway)
+            underway.taken_at = now
+            underway.done = self._executor.submit(self._commit, name, folder, underway)
 
-    def _commit(self, folder: Path, underway: _Underway) -> None:
+    def _commit(self, name: str, folder: Path, underway: _Underway) -> None:
         underway.commit.gather()
         changed = [n for n, was in underway.added.items() if _state(folder / n) != was]
         if changed:
             raise ServiceError(f"{changed[0]} changed while it was uploaded", where=f"{folder}")
         underway.commit.finish()
-        names = [folder.name, *(n for n in _index(self._store, self._prefix) if n != folder.name)]
+        names = [name, *(n for n in _index(self._store, self._prefix) if n != name)]
         self._store.put(f"{self._prefix}/{INDEX}", json.dumps(names).encode())
 
     def _reap(self) -> None:
@@ -131,7 +149,12 @@ class Checkpoints:
                 continue
             error = underway.done.exception()
             if error is None:
-                self._journal.tell("checkpoint-committed", name=name, files=len(underway.added))
+                self._journal.tell(
+                    "checkpoint-committed",
+                    name=name,
+                    files=len(underway.added),
+                    taken_at=underway.taken_at,
+                )
             else:
                 underway.commit.abandon()
                 self._journal.tell("checkpoint-failed", name=name, error=str(error))
@@ -154,12 +177,6 @@ def _index(store: Store, prefix: str) -> list[str]:
         return [str(name) for name in json.loads(store.get(f"{prefix}/{INDEX}"))]
     except (FlybackError, ValueError):  # without leave to list, an absent key is a denied one
         return []
-
-
-def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
 def _state(path: Path) -> _State:

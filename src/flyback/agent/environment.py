@@ -75,11 +75,12 @@ def gpus(environ: Mapping[str, str]) -> list[dict[str, str]]:
     ]
 
 
-def _instance(metadata: Metadata) -> dict[str, str | None]:
-    found: dict[str, str | None] = dict.fromkeys(_INSTANCE)
+def _instance(metadata: Metadata) -> dict[str, Any]:
+    found: dict[str, Any] = dict.fromkeys((*_INSTANCE, "tags"))
     with contextlib.suppress(ServiceError):
         for name, path in _INSTANCE.items():
             found[name] = metadata.get(path)
+        found["tags"] = sorted((metadata.get("tags/instance") or "").split())
     return found
 
 

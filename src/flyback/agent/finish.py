@@ -28,9 +28,9 @@ def finish(bench: Workbench, attempt: Attempt, outcome: Outcome) -> int:
     Raises:
         FlybackError: the store takes no marker.
     """
-    if attempt.checkpoints is not None:
+    if attempt.checkpoints is not None:  # first of all: two minutes may be all there is
         hurried = bench.supervisor.stop is not None
-        attempt.checkpoints.finish(bench.supervisor.tick, hurried=hurried)
+        attempt.checkpoints.finish(bench.clock.now(), bench.supervisor.tick, hurried=hurried)
     if attempt.shipping is not None:
         attempt.shipping.finish(bench.clock)
     _bring_home(bench, attempt, final=outcome.kind != "INTERRUPTED")

@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from flyback.agent.metadata import Metadata
@@ -44,6 +45,7 @@ class Services:
         secret: Reference → value.
         power_off: Switches the machine off.
         metadata: The instance metadata service; asked only on EC2.
+        rearm: Sets the machine's own timer by its deadline tag.
         environ: Environment that the job's own is built on.
     """
 
@@ -53,6 +55,7 @@ class Services:
     secret: Callable[[str], str]
     power_off: Callable[[], None]
     metadata: Metadata
+    rearm: Callable[[], None] = lambda: None
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -72,6 +75,7 @@ def connect(options: Options) -> Services:
         secret=lambda reference: _secret(session(), reference),
         power_off=_power_off,
         metadata=Metadata.from_environment(os.environ),
+        rearm=functools.partial(_rearm, options.root.parent / "boot.py"),
     )
 
 
@@ -86,6 +90,11 @@ def _secret(session: Session, reference: str) -> str:
         where="secrets",
         remedy="write ssm:/flyback/name or secretsmanager:flyback/name",
     )
+
+
+def _rearm(boot: Path) -> None:
+    """Let the boot program do what it did at boot: keep the tag's deadline, and set the timer."""
+    subprocess.run(["python3", str(boot), "lease"], check=False)  # noqa: S607  # the machine's own
 
 
 def _power_off() -> None:

@@ -18,10 +18,12 @@ from flyback.api.benching import (
 from flyback.api.checkup import Finding, doctor, excess, in_parts, own_policy
 from flyback.api.comparing import compare, compare_history
 from flyback.api.history import Standing, open_collected, open_run, run_ids, standing
-from flyback.api.pushing import Branch, PushAccess, let_push
+from flyback.api.pushing import Branch, PushAccess, check_push, let_push
+from flyback.api.reaping import Reaped, reap
 from flyback.api.rehearsing import Rehearsal, Setting, rehearse
 from flyback.api.runs import Run
 from flyback.api.verbs import NetworkChoice, Options, down, plan, run, serve, stored_objects, up
+from flyback.api.verifying import Verification, verify
 from flyback.store.sync import sync
 
 __all__ = [
@@ -32,12 +34,15 @@ __all__ = [
     "Options",
     "PrincipalUse",
     "PushAccess",
+    "Reaped",
     "Rehearsal",
     "Run",
     "Setting",
     "Standing",
+    "Verification",
     "bench",
     "bench_against",
+    "check_push",
     "compare",
     "compare_history",
     "crossover",
@@ -55,6 +60,7 @@ __all__ = [
     "prepare_against",
     "prepare_bench",
     "read_policy",
+    "reap",
     "rehearse",
     "run",
     "run_ids",
@@ -63,4 +69,5 @@ __all__ = [
     "stored_objects",
     "sync",
     "up",
+    "verify",
 ]

@@ -51,10 +51,15 @@ def doctor(
     return [*here, *examine(cloud.session, chosen.name, cloud.clock, plan)]
 
 
-def own_policy(options: Options | None = None) -> dict[str, Any]:
+def own_policy(options: Options | None = None, *, ci: bool = False) -> dict[str, Any]:
     """The smallest policy of whoever runs `up`, `run` and `down`, as a document.
 
+    From recorded calls and the schemas of the templates' resource types; never tried on real AWS.
     Where the account can't be reached, `*` stands for its number.
+
+    Args:
+        options: Account, regions and deployment.
+        ci: Also for `up --ci`, which makes a role that somebody outside the account may take.
     """
     chosen = options or Options()
     try:
@@ -69,7 +74,8 @@ def own_policy(options: Options | None = None) -> dict[str, Any]:
         *(
             Place(name=chosen.name, account=account, region=each, partition=partition)
             for each in regions
-        )
+        ),
+        ci=ci,
     )
 
 

@@ -24,13 +24,20 @@ _FORMS = {
     "drop": "drop:0.05, drop:0.05,service=s3",
     "capacity": "capacity:us-east-1a, capacity:g6.xlarge, capacity:spot, capacity:*",
     "expired-credentials": "expired-credentials:at=40s",
-    "interrupt": "interrupt:at=40s",
+    "interrupt": "interrupt:at=40s, interrupt:at=40s,times=1",
+    "reboot": "reboot:at=5m",
+    "os-hung": "os-hung, os-hung:at=5m",
+    "guardian-broken": "guardian-broken",
+    "events-lost": "events-lost",
+    "schedules-lost": "schedules-lost, schedules-lost:one-time, schedules-lost:recurring",
 }
 KINDS = tuple(_FORMS)
 _LISTED = 12  # so many words a remedy may name
 _MARKETS = ("spot", "on-demand")
 _EVERYTHING = "*"
 _OTHER_REQUESTS = "a larger share, another --seed, or what the run does call"
+_EARLIER = "an earlier time: every machine had ended by then"
+_UNDISTURBED = "another fault beside it: where a run goes well, nothing else looks after it"
 _NEVER = {  # what would let it act
     "throttle": _OTHER_REQUESTS,
     "error": _OTHER_REQUESTS,
@@ -38,6 +45,11 @@ _NEVER = {  # what would let it act
     "capacity": "a zone, type or market that the run asks for; `flyback plan` shows them",
     "expired-credentials": "an earlier time: the rehearsal was over by then",
     "interrupt": "an earlier time, and a spot machine: others EC2 does not take back",
+    "reboot": _EARLIER,
+    "os-hung": _EARLIER,
+    "guardian-broken": _UNDISTURBED,
+    "events-lost": _UNDISTURBED,
+    "schedules-lost": _UNDISTURBED,
 }
 _OPTIONS = {
     "throttle": frozenset({"service", "operation"}),
@@ -45,8 +57,14 @@ _OPTIONS = {
     "drop": frozenset({"service", "operation"}),
     "capacity": frozenset[str](),
     "expired-credentials": frozenset({"at"}),
-    "interrupt": frozenset({"at"}),
+    "interrupt": frozenset({"at", "times"}),
+    "reboot": frozenset({"at"}),
+    "os-hung": frozenset({"at"}),
+    "guardian-broken": frozenset[str](),
+    "events-lost": frozenset[str](),
+    "schedules-lost": frozenset[str](),
 }
+_SCHEDULES = ("one-time", "recurring")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +76,10 @@ class FaultRequest:
         kind: One of `KINDS`.
         rate: Share of the requests that fail; of `throttle`, `error` and `drop`.
         pool: What is not to be had: a zone, an instance type, a market or `*`; of `capacity`.
+            Which schedules: `one-time`, `recurring` or, empty, all; of `schedules-lost`.
         at: Simulated seconds: after the rehearsal began (`expired-credentials`), or after a machine
-            was launched (`interrupt`).
+            was launched (`interrupt`, `reboot`, `os-hung`).
+        times: How many machines it meets, in the order of their launch; 0: each.
         only: `service`, `operation` and `code`, where given.
     """
 
@@ -68,12 +88,16 @@ class FaultRequest:
     rate: float = 0.0
     pool: str = ""
     at: float = 0.0
+    times: int = 0
     only: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         only = "".join(f", {key} {text}" for key, text in sorted(self.only.items()))
-        what = self.pool or (f"{self.rate:.0%} of requests" if self.rate else f"at {self.at:g} s")
-        return f"{self.kind}, {what}{only}"
+        times = f", {self.times} times" if self.times else ""
+        what = self.pool or (f"{self.rate:.0%} of requests" if self.rate else "")
+        if self.at:
+            what = f"at {self.at:g} s"
+        return f"{self.kind}, {what}{only}{times}" if what else self.kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +179,30 @@ def _timed(text: str, kind: str, values: list[str], pairs: dict[str, str]) -> Fa
     found = _DURATION.fullmatch(pairs.get("at", ""))
     if values or found is None:
         raise _mistake(text, "it takes a time: at=40s, at=5m or at=2h", _form(kind))
-    return FaultRequest(text=text, kind=kind, at=float(found[1]) * _SECONDS[found[2]])
+    times = pairs.get("times", "0")
+    if not times.isdecimal() or ("times" in pairs and int(times) == 0):
+        raise _mistake(text, f"times counts machines, from 1; not {times!r}", _form(kind))
+    at = float(found[1]) * _SECONDS[found[2]]
+    return FaultRequest(text=text, kind=kind, at=at, times=int(times))
+
+
+def _maybe_timed(text: str, kind: str, values: list[str], pairs: dict[str, str]) -> FaultRequest:
+    if not values and not pairs:
+        return FaultRequest(text=text, kind=kind)
+    return _timed(text, kind, values, pairs)
+
+
+def _plain(text: str, kind: str, values: list[str], pairs: dict[str, str]) -> FaultRequest:
+    if values or pairs:
+        raise _mistake(text, "it takes nothing", _form(kind))
+    return FaultRequest(text=text, kind=kind)
+
+
+def _scheduled(text: str, kind: str, values: list[str], pairs: dict[str, str]) -> FaultRequest:
+    del pairs
+    if len(values) > 1 or not set(values) <= set(_SCHEDULES):
+        raise _mistake(text, f"it takes {' or '.join(_SCHEDULES)}, or nothing", _form(kind))
+    return FaultRequest(text=text, kind=kind, pool="".join(values))
 
 
 _READERS: dict[str, Callable[[str, str, list[str], dict[str, str]], FaultRequest]] = {
@@ -165,12 +212,17 @@ _READERS: dict[str, Callable[[str, str, list[str], dict[str, str]], FaultRequest
     "capacity": _pooled,
     "expired-credentials": _timed,
     "interrupt": _timed,
+    "reboot": _timed,
+    "os-hung": _maybe_timed,
+    "guardian-broken": _plain,
+    "events-lost": _plain,
+    "schedules-lost": _scheduled,
 }
 
 
 def _check_words(fault: FaultRequest, region: str) -> None:
     text = fault.text
-    if fault.pool:
+    if fault.kind == "capacity":
         _check_pool(text, fault.pool, region)
     service, operation = fault.only.get("service"), fault.only.get("operation")
     if service is not None:

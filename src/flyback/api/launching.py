@@ -18,13 +18,14 @@ from flyback.errors import (
     UserError,
 )
 from flyback.infra.bundle import build
+from flyback.launch.daybook import committed
 from flyback.launch.deployment import Deployment, find
 from flyback.launch.ec2 import Ec2Executor, Payload
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
-from flyback.launch.tries import MOVES_ON, give_up, moves_on
+from flyback.launch.tries import MOVES_ON, give_up, let_go, moves_on
 from flyback.plan.expectation import expect
-from flyback.plan.planner import make_plan
+from flyback.plan.planner import DayCap, make_plan
 from flyback.spec.launch import Attempt, Launch
 from flyback.spec.plan import Plan
 from flyback.store.file import FileStore
@@ -44,11 +45,13 @@ class Where:
         cloud: The account, in the region that was chosen.
         name: The deployment's name, the same in every region.
         also: Regions to try when the chosen one has no machine.
+        max_usd_per_day: What the runs of a day may cost together, USD, in each region.
     """
 
     cloud: Cloud
     name: str
     also: Sequence[str] = ()
+    max_usd_per_day: float | None = None
 
     def places(self) -> Iterator[Cloud]:
         """The account in each region, the chosen one first."""
@@ -58,10 +61,21 @@ class Where:
                 yield elsewhere(self.cloud, region)
 
 
-def decide(prepared: Prepared, region: str) -> Plan:
+def decide(prepared: Prepared, region: str, day: DayCap | None = None) -> Plan:
     """The plan of a checked job."""
     expected = expect(prepared.job, smoke=prepared.preset == "smoke")
-    return make_plan(prepared.job, region=region, expected=expected)
+    return make_plan(prepared.job, region=region, expected=expected, day=day)
+
+
+def _within_day(
+    prepared: Prepared, where: Where, cloud: Cloud, records: Records, plan: Plan
+) -> Plan:
+    """The plan within what the day's cap leaves."""
+    if where.max_usd_per_day is None:
+        return plan
+    spoken_for = committed(records.remote, cloud.clock.now(), records.paths.run_id)
+    cap = DayCap(usd=where.max_usd_per_day, committed_usd=spoken_for)
+    return decide(prepared, cloud.session.region, cap)
 
 
 def launch_in_cloud(prepared: Prepared, where: Where, run_id: str, report: Report) -> Run:
@@ -136,6 +150,7 @@ class _Search:
                 deployment = find(cloud.session, self.where.name)
                 payload = payload or _payload(self.prepared)
                 records = _records(self.run_id, cloud, deployment)
+                plan = _within_day(self.prepared, self.where, cloud, records, plan)
                 executor = Ec2Executor(
                     cloud.session, deployment, cloud.clock, self.report, rehearsed=cloud.rehearsed
                 )
@@ -151,7 +166,7 @@ class _Search:
         raise self.refusal
 
     def _passed_over(self, cloud: Cloud, error: FlybackError, records: Records | None) -> None:
-        """Remember why, where another region may do better.
+        """Release what the region holds, and remember why, where another may do better.
 
         A region is left only when it is certain that it made nothing: either it was not asked, or
         it has answered. Else the run stays open, for whoever repeats it finds the machine.
@@ -159,6 +174,8 @@ class _Search:
         Raises:
             FlybackError: none can, or there may be a machine here.
         """
+        if records is not None:
+            _let_go(records, error, cloud)
         self.tried = _written(records) or self.tried
         mended = moves_on(error) if self.refusal is None else isinstance(error, _NOT_HERE)
         self.refusal = self.refusal or error
@@ -204,6 +221,15 @@ def _written(records: Records | None) -> _Tried | None:
         return None
     launch = records.written()
     return _Tried(records=records, launch=launch) if launch and launch.attempts else None
+
+
+def _let_go(records: Records, error: FlybackError, cloud: Cloud) -> None:
+    """Nothing waits in a region that gave no machine: no schedule, no claim on its day's cap."""
+    if not isinstance(error, RefusedError):
+        return
+    written = records.written()
+    if written is not None and written.region == cloud.session.region:
+        let_go(cloud.session, records, written, error)
 
 
 def _give_up(tried: _Tried | None, error: FlybackError, cloud: Cloud) -> None:

@@ -8,7 +8,17 @@ from flyback.launch import push
 from flyback.launch.progress import Report
 from flyback.launch.push import Branch, PushAccess
 
-__all__ = ["Branch", "PushAccess", "grant_push", "let_push"]
+__all__ = ["Branch", "PushAccess", "check_push", "grant_push", "let_push"]
+
+
+def check_push(options: Options | None = None) -> None:
+    """Whether one may let a branch push; asked before `up` makes anything for it.
+
+    Raises:
+        AccessDeniedError: one may not.
+    """
+    chosen = options or Options()
+    push.check_rights(chosen.open().session, chosen.name)
 
 
 def let_push(branch: str | Branch, options: Options | None = None) -> PushAccess:
@@ -21,6 +31,7 @@ def let_push(branch: str | Branch, options: Options | None = None) -> PushAccess
     Raises:
         UserError: `branch` names none.
         NotDeployedError: nothing is deployed that could be pushed to.
+        AccessDeniedError: a permission is missing; `own_policy(ci=True)` holds all.
     """
     chosen = options or Options()
     named = Branch.parse(branch) if isinstance(branch, str) else branch

@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from flyback.api.wiring import Cloud, local_home
-from flyback.errors import NotFoundError, RefusedError
+from flyback.errors import NotFoundError, RefusedError, UserError
 from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
 from flyback.launch.adopt import Cut, adopt, located, machines_of
 from flyback.launch.collect import AT_ONCE, collect
+from flyback.launch.daybook import commit
+from flyback.launch.extend import extend
+from flyback.launch.lease import release
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
 from flyback.launch.records import Records
 from flyback.launch.status import Status, status_of
 from flyback.launch.teardown import terminate_and_wait
-from flyback.launch.tries import give_up
+from flyback.launch.tries import give_up, let_go
+from flyback.plan.planner import lease_of
 from flyback.plan.receipt import MachineUse, make_receipt
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
@@ -33,6 +37,7 @@ from flyback.store.protocol import Store
 __all__ = ["Run"]
 
 T = TypeVar("T")
+_HOUR_S = 3600.0
 
 
 class Run:
@@ -83,7 +88,7 @@ class Run:
             return self
         cut = Cut(
             session=self._cloud.session,
-            launch=self.launch,
+            launch=watch.newer(self.launch, self._records),
             plan=self.plan,
             records=self._records,
             clock=self._cloud.clock,
@@ -93,6 +98,7 @@ class Run:
             self.launch = adopt(cut)
         except RefusedError as refusal:
             self.launch = self._records.written() or self.launch
+            let_go(cut.session, self._records, self.launch, refusal)
             if last:
                 give_up(self._records, self.launch, refusal, self._cloud.clock)
             raise
@@ -111,8 +117,13 @@ class Run:
     def wait(self) -> Marker:
         """Wait for the end, bring everything home, write receipt and certificate."""
         marker = self._watch()
+        self._release()
         self._fetch()
-        self._records.write(self._records.paths.receipt, self._account())
+        receipt = self._account()
+        self._records.write(self._records.paths.receipt, receipt)
+        if self._cloud is not None:
+            at = self.launch.created_at
+            commit(self._records.remote, at, self.run_id, receipt.total_usd)
         if self._cloud is not None:
             self._records.write(self._records.paths.certificate, self._certify())
         return marker
@@ -182,6 +193,34 @@ class Run:
         terminate_and_wait(cloud.session, machines, cloud.clock, self._report)
         return self.wait()
 
+    def extend(self, hours: float) -> str:
+        """Move the deadline so many hours later; what stands then, as a sentence.
+
+        Raises:
+            UserError: it has none to move, or the job's `max_usd` does not pay for it.
+            RefusedError: something could not be moved, and nothing was.
+        """
+        cloud = self._cloud
+        if cloud is None:
+            raise UserError(
+                "a run on this machine has no lease",
+                where=self.run_id,
+                remedy="`flyback stop` ends it; max_hours is the agent's own",
+            )
+        self.launch = watch.newer(self.launch, self._records)
+        wanted = (self.launch.deadline - self.launch.created_at) / _HOUR_S + hours
+        lease = lease_of(self.plan, wanted)
+        if lease.hours < wanted:
+            raise UserError(
+                f"{wanted:.2f} h are not paid for: {lease.reason} pays for {lease.hours:.2f} h",
+                where=f"run {self.run_id}",
+                remedy="a run keeps the max_usd that it was launched with; extend by less",
+            )
+        deadline = self.launch.deadline + hours * _HOUR_S
+        self.launch = extend(cloud.session, self.launch, deadline, self._records, cloud.clock)
+        left = (self.launch.deadline - cloud.clock.now()) / 60
+        return f"{left:.0f} min left; {lease.reason} binds"
+
     def is_over(self) -> bool:
         """Whether the run has its marker, or lost its machine without one."""
         if self.marker() is not None:
@@ -189,9 +228,15 @@ class Run:
         if self._cloud is None:
             return not is_alive(self._home.root, self.run_id)
         self._look()
-        instance_id = self.launch.attempts[-1].instance_id
-        instance = self._cloud.session.ec2.instance(instance_id) if instance_id else None
-        return watch.is_gone(instance, self.launch, self._cloud.clock, seen=False)
+        self.launch = watch.newer(self.launch, self._records)
+        attempt, clock = self.launch.attempts[-1], self._cloud.clock
+        name = attempt.instance_id
+        instance = self._cloud.session.ec2.instance(name) if name else None
+        if not watch.is_gone(instance, self.launch, clock, seen=False):
+            return False
+        left = self._records.read(Marker, self._records.paths.attempt(attempt.number).marker)
+        last = left.at if left is not None else instance.ended_at if instance is not None else None
+        return clock.now() - (last or attempt.launched_at or 0.0) > watch.SILENCE_S
 
     def _look(self) -> None:
         """The machine of a request whose answer was lost, by its tags."""
@@ -210,6 +255,12 @@ class Run:
             cloud.session, self.launch, self._records, cloud.clock, self._report
         )
         return marker
+
+    def _release(self) -> None:
+        """The run is over and its machine gone: nothing has to end it any more."""
+        if self._cloud is not None and self.launch.place is not None:
+            group, count = self.launch.place.group, len(self.launch.attempts)
+            release(self._cloud.session, self._records.remote, group, self.run_id, count)
 
     def _fetch(self) -> None:
         if self._cloud is not None:
@@ -249,4 +300,6 @@ class Run:
     def _certify(self) -> Certificate:
         cloud = self._cloud
         assert cloud is not None, "only a cloud run is certified"  # noqa: S101  # our own invariant
-        return certify.certify_run(cloud.session, self.run_id, cloud.ledger, cloud.clock)
+        return certify.certify_run(
+            cloud.session, self.run_id, cloud.ledger, cloud.clock, store=self.launch.store
+        )

@@ -15,7 +15,9 @@ from flyback.api.runs import Run
 from flyback.api.wiring import Cloud, CloudName, local_home, open_cloud, region_of, serve_rehearsal
 from flyback.errors import UserError
 from flyback.infra import templates
+from flyback.infra.guardian import guardian_bundle
 from flyback.launch import certify, stack, teardown
+from flyback.launch.bootstrap import bring_code
 from flyback.launch.deployment import NAME_TAG, Deployment
 from flyback.launch.local import LocalExecutor
 from flyback.launch.network import NetworkChoice, settle
@@ -66,6 +68,7 @@ class Options:
         run_id: Name of the run; None makes one.
         also_regions: Regions to try, in order, when the chosen one has no machine; one without a
             deployment is passed over.
+        max_usd_per_day: What all runs of a day (UTC) may cost together, USD; None: no cap.
         network: Where `up` puts machines.
     """
 
@@ -78,6 +81,7 @@ class Options:
     report: Report = silent
     run_id: str | None = None
     also_regions: tuple[str, ...] = ()
+    max_usd_per_day: float | None = None
     network: NetworkChoice = field(default_factory=NetworkChoice)
 
     def region_for(self, job: JobSpec) -> str:
@@ -100,10 +104,12 @@ def up(options: Options | None = None) -> Deployment:
 def deploy(cloud: Cloud, options: Options, report: Report) -> Deployment:
     """Deploy into an account that is reached already."""
     network = settle(cloud.session, options.name, options.network, report)
+    archive = guardian_bundle(local_home() / "bundles")
+    code = bring_code(cloud.session, options.name, archive.path, report)
     desired = stack.Desired(
         name=options.name,
         template=templates.read("core"),
-        parameters={"Name": options.name, **options.tags, **network},
+        parameters={"Name": options.name, **code, **options.tags, **network},
         defaults={"Project": options.name},
         tags={NAME_TAG: options.name},
     )
@@ -121,8 +127,10 @@ def remove(cloud: Cloud, options: Options, *, keep_data: bool, report: Report) -
     stack_ids = teardown.down(
         cloud.session, options.name, cloud.clock, keep_data=keep_data, report=report
     )
+    full = teardown.stored_objects(cloud.session, options.name) if keep_data else {}
+    kept = [bucket for bucket, objects in full.items() if objects]
     certificate = certify.certify_account(
-        cloud.session, options.name, stack_ids, cloud.ledger, cloud.clock
+        cloud.session, options.name, stack_ids, cloud.ledger, cloud.clock, kept
     )
     at = int(certificate.at)
     write_json(local_home() / "certificates" / f"{options.name}-{at}.json", certificate)
@@ -207,7 +215,12 @@ def start(
         return Run(*before, None, report)
     where = None
     if cloud is not None:
-        where = Where(cloud=cloud, name=options.name, also=options.also_regions)
+        where = Where(
+            cloud=cloud,
+            name=options.name,
+            also=options.also_regions,
+            max_usd_per_day=options.max_usd_per_day,
+        )
     if before and where:
         return complete(prepared, where, before, report)
     with contextlib.ExitStack() as stack:
@@ -260,6 +273,7 @@ def serve(
     speed: float = 1.0,
     announce: Announce = print,
     root: bool = False,
+    ci: bool = False,
 ) -> None:
     """Keep an emulated cloud up until SIGINT or SIGTERM.
 
@@ -269,5 +283,6 @@ def serve(
         speed: Simulated seconds per second while no run takes part.
         announce: Given each line of the environment that points AWS clients at it.
         root: Let clients be the account's root user; else they may do what a deployer may.
+        ci: Let deployers run `up --ci` too.
     """
-    serve_rehearsal(port=port, region=region, speed=speed, announce=announce, root=root)
+    serve_rehearsal(port=port, region=region, speed=speed, announce=announce, root=root, ci=ci)

@@ -155,6 +155,7 @@ def serve_rehearsal(
     speed: float,
     announce: Callable[[str], object],
     root: bool = False,
+    ci: bool = False,
 ) -> None:
     """Keep an emulated cloud up until SIGINT or SIGTERM.
 
@@ -164,6 +165,7 @@ def serve_rehearsal(
         speed: Simulated seconds per second while no run takes part.
         announce: Given each line of the environment that points AWS clients at it.
         root: Let clients be the root user; else they may do what a deployer may.
+        ci: Let deployers run `up --ci` too.
 
     Raises:
         MissingExtraError: the rehearsal extra is not installed.
@@ -183,7 +185,7 @@ def serve_rehearsal(
     address = served_path(local_home())
     folder = address.with_name("served")
     try:
-        served = Served(port=port, flow_speed=speed, root=root)
+        served = Served(port=port, flow_speed=speed, root=root, ci=ci)
         serve(folder, address, served, region=region, announce=announce)
     except OSError as error:
         raise UserError(

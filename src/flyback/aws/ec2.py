@@ -295,8 +295,29 @@ class Ec2(Service):
         found = self._pages("describe_network_interfaces", "NetworkInterfaces", Filters=filters)
         return tuple(item["NetworkInterfaceId"] for item in found)
 
-    def terminate(self, instance_ids: Sequence[str]) -> None:
-        """Terminate machines; ones that EC2 has forgotten, or does not know yet, do not matter."""
+    def terminate(self, instance_ids: Sequence[str], *, at_once: bool = False) -> None:
+        """Terminate machines; ones that EC2 has forgotten, or does not know yet, do not matter.
+
+        Args:
+            instance_ids: Which.
+            at_once: Do not wait for operating systems, which may hang.
+        """
         for instance_id in instance_ids:  # one unknown id would refuse them all
             with contextlib.suppress(NotFoundError):
-                self._call("terminate_instances", InstanceIds=[instance_id])
+                self._terminate(instance_id, at_once=at_once)
+
+    def tag(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        """Set tags of machines; the metadata service shows them at once."""
+        pairs = [{"Key": key, "Value": text} for key, text in sorted(tags.items())]
+        self._call("create_tags", Resources=list(instance_ids), Tags=pairs)
+
+    def _terminate(self, instance_id: str, *, at_once: bool) -> None:
+        if at_once:
+            try:
+                self._call("terminate_instances", InstanceIds=[instance_id], SkipOsShutdown=True)
+            except ServiceError as error:
+                if "SkipOsShutdown" not in error.what:
+                    raise
+            else:
+                return  # an older botocore, as Lambda may have, does not know the switch
+        self._call("terminate_instances", InstanceIds=[instance_id])

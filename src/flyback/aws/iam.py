@@ -41,11 +41,3 @@ class Iam(Service):
         answer = self._call("list_open_id_connect_providers")
         arns = [str(item["Arn"]) for item in answer["OpenIDConnectProviderList"]]
         return next((arn for arn in arns if arn.endswith(_GITHUB)), "")
-
-    def provider_tags(self, arn: str) -> dict[str, str]:
-        """Tags of an identity provider; none where it is gone."""
-        try:
-            answer = self._call("list_open_id_connect_provider_tags", OpenIDConnectProviderArn=arn)
-        except NotFoundError:
-            return {}
-        return {item["Key"]: item["Value"] for item in answer["Tags"]}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from flyback.aws.listings import LISTINGS
 from flyback.aws.session import model_loader
 
 __all__ = ["SERVICES", "operations"]
 
-SERVICES = (
+_OF_OURS = (
     "cloudformation",
     "ec2",
     "ecr",
@@ -14,11 +15,14 @@ SERVICES = (
     "logs",
     "resourcegroupstaggingapi",
     "s3",
+    "scheduler",
     "secretsmanager",
     "service-quotas",
+    "sns",
     "ssm",
     "sts",
 )
+SERVICES = tuple(sorted({*_OF_OURS, *(listing.service for listing in LISTINGS)}))
 """Services that flyback calls, as botocore names them."""
 
 

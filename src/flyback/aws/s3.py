@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from flyback.aws.service import Service
-from flyback.errors import NotFoundError, ServiceError
+from flyback.errors import ConflictError, NotFoundError, ServiceError
 
 __all__ = ["Buckets"]
 
+_OLDEST = "us-east-1"  # the one region whose name CreateBucket does not take
 _DELETE_BATCH = 1000  # DeleteObjects takes at most 1,000 keys (S3 API reference)
 
 
@@ -21,6 +22,35 @@ class Buckets(Service):
         """The account's buckets whose names begin with `prefix`."""
         found = self._call("list_buckets").get("Buckets", [])
         return tuple(item["Name"] for item in found if item["Name"].startswith(prefix))
+
+    def create(self, bucket: str, tags: Mapping[str, str]) -> None:
+        """Create a private bucket; one of ours that exists is taken as it is."""
+        region = self._client.meta.region_name
+        place = {} if region == _OLDEST else {"LocationConstraint": region}
+        more = {"CreateBucketConfiguration": place} if place else {}
+        self._intend("create_bucket", bucket, "account")
+        try:
+            self._call("create_bucket", Bucket=bucket, **more)
+        except ConflictError as error:
+            if "OwnedByYou" not in error.what:
+                raise
+        self._made("create_bucket", bucket, "account", bucket)
+        names = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls")
+        self._call(
+            "put_public_access_block",
+            Bucket=bucket,
+            PublicAccessBlockConfiguration=dict.fromkeys((*names, "RestrictPublicBuckets"), True),
+        )
+        pairs = [{"Key": key, "Value": text} for key, text in sorted(tags.items())]
+        self._call("put_bucket_tagging", Bucket=bucket, Tagging={"TagSet": pairs})
+
+    def remove(self, bucket: str) -> None:
+        """Delete a bucket with all that it holds; one that is not there is removed already."""
+        try:
+            self.purge(bucket)
+            self._call("delete_bucket", Bucket=bucket)
+        except NotFoundError:
+            return
 
     def object_versions(self, bucket: str) -> int:
         """How many versions and delete markers a bucket holds; 0 where there is no bucket."""
@@ -64,6 +94,26 @@ class Buckets(Service):
                 )
             deleted += len(batch)
         return deleted
+
+    def uploads(self, bucket: str, prefix: str = "") -> tuple[tuple[str, str], ...]:
+        """Multipart uploads that nobody completed: key and upload id.
+
+        They are stored and billed, and no listing of objects shows them.
+        """
+        try:
+            found = list(
+                self._pages("list_multipart_uploads", "Uploads", Bucket=bucket, Prefix=prefix)
+            )
+        except NotFoundError:
+            return ()
+        return tuple((item["Key"], item["UploadId"]) for item in found)
+
+    def abort(self, bucket: str, key: str, upload_id: str) -> None:
+        """Drop an upload with its parts; one that is gone is dropped already."""
+        try:
+            self._call("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload_id)
+        except NotFoundError:
+            return
 
     def _versions(self, bucket: str) -> Iterator[dict[str, Any]]:
         for kind in ("Versions", "DeleteMarkers"):

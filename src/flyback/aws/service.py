@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flyback.aws.errors import translated
+from flyback.aws.leaks import leak_kind
 from flyback.aws.ledger import Ledger
 
 __all__ = ["Service"]
@@ -37,9 +38,9 @@ class Service:
                 yield from page.get(key, [])
 
     def _intend(self, method: str, name: str, scope: str) -> None:
-        self._ledger.intend(
-            self._name, self._client.meta.method_to_api_mapping[method], name, scope
-        )
+        operation = self._client.meta.method_to_api_mapping[method]
+        leak_kind(self._name, operation)
+        self._ledger.intend(self._name, operation, name, scope)
 
     def _made(self, method: str, name: str, scope: str, *made: str) -> None:
         operation = self._client.meta.method_to_api_mapping[method]

@@ -7,6 +7,7 @@ import functools
 import os
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,14 @@ from flyback.aws.ecr import Repositories
 from flyback.aws.errors import translated
 from flyback.aws.iam import Iam
 from flyback.aws.ledger import Ledger, NoLedger
+from flyback.aws.lister import Lister
 from flyback.aws.logs import Logs
 from flyback.aws.network import Network
 from flyback.aws.quotas import Quotas
 from flyback.aws.s3 import Buckets
+from flyback.aws.scheduler import Scheduler
 from flyback.aws.secrets import Secrets
+from flyback.aws.sns import Topics
 from flyback.aws.ssm import Parameters
 from flyback.aws.sts import Identity, Sts
 from flyback.aws.tagging import Tagging
@@ -68,6 +72,10 @@ class Session:
     Args:
         access: Region, credentials and endpoint.
         ledger: Where create calls are written down; without one, creating is a bug.
+
+    Attributes:
+        calls: How often each operation of each service was called.
+        witness: Told service, operation, HTTP status and answer of every call; None tells nobody.
     """
 
     def __init__(self, access: Access | None = None, ledger: Ledger | None = None) -> None:
@@ -76,6 +84,7 @@ class Session:
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
         self.calls: Counter[tuple[str, str]] = Counter()
+        self.witness: Callable[[str, str, int, Any], None] | None = None
 
     @functools.cached_property
     def region(self) -> str:
@@ -133,8 +142,20 @@ class Session:
         return Quotas(self.client("service-quotas"), self._ledger)
 
     @property
+    def schedules(self) -> Scheduler:
+        return Scheduler(self.client("scheduler"), self._ledger)
+
+    @property
+    def topics(self) -> Topics:
+        return Topics(self.client("sns"), self._ledger)
+
+    @property
     def tagging(self) -> Tagging:
         return Tagging(self.client("resourcegroupstaggingapi"), self._ledger)
+
+    def lister(self, service: str) -> Lister:
+        """What lingers in a service."""
+        return Lister(self.client(service), self._ledger)
 
     def in_region(self, region: str, ledger: Ledger) -> Session:
         """The same account, reached the same way, in another region."""
@@ -160,6 +181,7 @@ class Session:
         )
         client = self._boto.client(service, endpoint_url=self._access.endpoint, config=config)
         client.meta.events.register(f"before-call.{service}", self._count)
+        client.meta.events.register(f"after-call.{service}", self._tell)
         return client
 
     @functools.cached_property
@@ -177,6 +199,11 @@ class Session:
             aws_session_token=access.session_token,
             region_name=access.region,
         )
+
+    def _tell(self, http_response: Any, parsed: Any, model: Any, **_: Any) -> None:
+        if self.witness is not None:
+            service = model.service_model.service_name
+            self.witness(service, model.name, http_response.status_code, parsed)
 
     def _count(self, model: Any, **_: Any) -> None:
         self.calls[(model.service_model.service_name, model.name)] += 1

@@ -24,7 +24,10 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--policy", is_flag=True, help="Print the IAM policy that you need, and no more.")
 @click.option("--managed", is_flag=True, help="With --policy: as a list of managed policies.")
-def command(*, job: Path | None, as_json: bool, policy: bool, managed: bool, **flags: Any) -> None:
+@click.option("--ci", is_flag=True, help="With --policy: also what `up --ci` needs.")
+def command(
+    *, job: Path | None, as_json: bool, policy: bool, managed: bool, ci: bool, **flags: Any
+) -> None:
     """Check what a run needs: credentials, region, quotas, deployment, image, clock, tools.
 
     Quotas are told for each market. The market that JOB asks first decides; without JOB it is
@@ -34,10 +37,13 @@ def command(*, job: Path | None, as_json: bool, policy: bool, managed: bool, **f
     where nothing failed, 4 where the account must mend it, 2 where you can.
 
     With --policy it checks nothing: it prints what whoever administers the account must allow you,
-    as one inline policy of a role, or as managed policies, each no longer than AWS takes it.
+    as one inline policy of a role, or as managed policies, each no longer than AWS takes it. It is
+    derived from the schemas of the templates' resource types and from the calls of rehearsals; it
+    has never met real AWS. What `up --ci` needs, a role that GitHub may take, is left out without
+    --ci.
     """
-    if policy or managed:
-        own = api.own_policy(chosen_options(flags))
+    if policy or managed or ci:
+        own = api.own_policy(chosen_options(flags), ci=ci)
         click.echo(json.dumps(api.in_parts(own) if managed else own, indent=2))
         if not managed and (excess := api.excess(own)):
             announce(excess)

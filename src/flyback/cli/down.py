@@ -34,7 +34,7 @@ def command(*, keep_data: bool, yes: bool, as_json: bool, **flags: Any) -> None:
         document(encode(certificate))
     else:
         show(certificate_view(certificate))
-    certify(certificate, kept=frozenset(full) if keep_data else frozenset())
+    certify(certificate)
 
 
 def _ask(full: dict[str, int]) -> None:

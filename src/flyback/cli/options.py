@@ -120,5 +120,6 @@ def chosen_options(
         tags=dict(settings.tags),
         engine=settings.engine,
         report=reporter(quiet=quiet),
+        max_usd_per_day=settings.max_usd_per_day,
         also_regions=tuple(flags.get("also_regions") or ()),
     )

@@ -125,22 +125,14 @@ def conclude_rehearsal(shown: api.Rehearsal) -> None:
         raise idle
 
 
-def certify(*certificates: Certificate | None, kept: frozenset[str] = frozenset()) -> None:
-    """Raise where a certificate is not clean.
-
-    Args:
-        certificates: None where there is none to ask for.
-        kept: Identifiers that stay by their owner's wish.
+def certify(*certificates: Certificate | None) -> None:
+    """Raise where a certificate is not clean; there may be none to ask for.
 
     Raises:
-        LeftoversError: something else is left.
+        LeftoversError: something is left.
     """
     for certificate in certificates:
-        left = [
-            item
-            for item in (certificate.leftovers if certificate is not None else ())
-            if item.identifier not in kept
-        ]
+        left = certificate.leftovers if certificate is not None else ()
         if certificate is not None and left:
             raise LeftoversError(
                 f"{len(left)} left: {', '.join(item.identifier for item in left)}",

@@ -22,6 +22,7 @@ def command() -> None:
     "--speed", type=float, default=1.0, show_default=True, help="Simulated seconds per second."
 )
 @click.option("--root", is_flag=True, help="Keys of the root user, not of a deployer.")
-def serve(*, port: int, region: str, speed: float, root: bool) -> None:
+@click.option("--ci", is_flag=True, help="Keys of a deployer who may run `up --ci` too.")
+def serve(*, port: int, region: str, speed: float, root: bool, ci: bool) -> None:
     """Keep an emulated cloud up and print the environment that points AWS clients at it."""
-    api.serve(port=port, region=region, speed=speed, announce=click.echo, root=root)
+    api.serve(port=port, region=region, speed=speed, announce=click.echo, root=root, ci=ci)

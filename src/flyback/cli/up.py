@@ -54,6 +54,8 @@ def command(
     branch = api.Branch.parse(ci) if ci else None
     network = api.NetworkChoice(dedicated=dedicated_vpc, vpc=vpc, subnets=subnets, private=private)
     options = dataclasses.replace(chosen_options(flags, quiet=as_json), network=network)
+    if branch:
+        api.check_push(options)
     deployment = api.up(options)
     access = api.let_push(branch, options) if branch else None
     if as_json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from flyback.aws.ec2 import Instance
 from flyback.aws.session import Session
@@ -29,6 +30,7 @@ _PUT_CLASS = frozenset(
 _GET_CLASS = frozenset({"GetObject", "HeadObject"})
 _HOUR_S = 3600.0
 _TAKEN = "Server.SpotInstanceTermination"
+_NOTICE_S = 120.0  # from EC2's notice to the end of the machine
 _SHUTDOWN_S = 10.0  # assumed: from the marker to the end of the operating system
 
 
@@ -37,10 +39,11 @@ def cloud_usage(session: Session, launch: Launch, records: Records, clock: Clock
 
     S3 requests of the client are counted here, those of the agent by the agent.
     """
-    attempt = launch.attempts[-1]
+    granted = [attempt for attempt in launch.attempts if attempt.instance_id]
+    attempt = granted[-1] if granted else launch.attempts[-1]
     machines = machine_uses(session, launch, records, clock)
     _, stored = records.stored_bytes()
-    agent = _uploaded(records, attempt.number)
+    agent = _uploaded(records, [item.number for item in granted])
     return Usage(
         instance_type=attempt.instance_type,
         zone=attempt.zone,
@@ -53,6 +56,7 @@ def cloud_usage(session: Session, launch: Launch, records: Records, clock: Clock
         put_requests=agent.get("put_requests", 0) + _counted(session, _PUT_CLASS),
         get_requests=agent.get("get_requests", 0) + _counted(session, _GET_CLASS),
         public_address=launch.public_address,
+        lost_work_s=lost_work_s(records, [item.number for item in granted]),
     )
 
 
@@ -72,20 +76,24 @@ def _machine_use(
 ) -> MachineUse:
     marker = records.read(Marker, records.paths.attempt(attempt.number).marker)
     started = attempt.launched_at or launch.created_at
+    reason = attempt.end_reason
     # nothing bills past the deadline, and nobody may have looked for days
     ended = min(clock.now(), launch.deadline)
     if marker is not None:
         # A machine that shut itself down leaves no time of its own in EC2; billing ends with
-        # `shutting-down`, seconds after the agent's last word.
-        ended = min(ended, marker.at + _SHUTDOWN_S)
+        # `shutting-down`, seconds after the agent's last word. An interrupted one waits for EC2.
+        waits = _NOTICE_S if marker.kind == "INTERRUPTED" else 0.0
+        ended = min(ended, marker.at + waits + _SHUTDOWN_S)
     if instance is not None:
         started = instance.launched_at
         ended = instance.ended_at or ended
+        reason = instance.reason
+    ended = attempt.ended_at or ended
     return MachineUse(
         instance_type=attempt.instance_type or "",
         market=attempt.market,
         hours=max(ended - started, 0.0) / _HOUR_S,
-        interrupted_by_ec2=instance is not None and instance.reason == _TAKEN,
+        interrupted_by_ec2=reason == _TAKEN,
     )
 
 
@@ -124,10 +132,36 @@ def _disk_gib(request: Mapping[str, object]) -> int:
     return int(mapping["Ebs"]["VolumeSize"])
 
 
-def _uploaded(records: Records, attempt: int) -> dict[str, int]:
-    """What the agent says it sent; an attempt that died before its end says nothing."""
-    told = [event.detail for event in records.events(attempt) if event.kind == "uploaded"]
-    return {key: int(value) for key, value in told[-1].items()} if told else {}
+def lost_work_s(records: Records, attempts: Sequence[int]) -> float:
+    """Seconds of computing whose results no later attempt could go on from.
+
+    Of every attempt but the last: from its last uploaded checkpoint, or where there is none from
+    the beginning of its cell, to the end of that cell or to the agent's last sign.
+    """
+    lost = 0.0
+    for number in attempts[:-1]:
+        events = records.events(number)
+        began = [item.at for item in events if item.kind == "cell-started"]
+        if not began:
+            continue
+        ended = [item.at for item in events if item.kind == "cell-finished"]
+        saved = [
+            float(item.detail.get("taken_at", item.at))
+            for item in events
+            if item.kind == "checkpoint-committed"
+        ]
+        last = ended[-1] if len(ended) == len(began) else events[-1].at
+        lost += max(last - max([began[-1], *saved]), 0.0)
+    return lost
+
+
+def _uploaded(records: Records, attempts: Sequence[int]) -> Counter[str]:
+    """What the agents say they sent; an attempt that died before its end says nothing."""
+    sent: Counter[str] = Counter()
+    for number in attempts:
+        told = [item.detail for item in records.events(number) if item.kind == "uploaded"]
+        sent.update({key: int(value) for key, value in told[-1].items()} if told else {})
+    return sent
 
 
 def _counted(session: Session, operations: frozenset[str]) -> int:

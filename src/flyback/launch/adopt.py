@@ -16,6 +16,7 @@ from flyback.aws.session import Session
 from flyback.errors import RefusedError, ServiceError, UserError
 from flyback.launch.deployment import NAME_TAG, find
 from flyback.launch.fleet import RUN_TAG, Site
+from flyback.launch.lease import arm_guardian, arm_machine, hold, names, stem
 from flyback.launch.preflight import allowed_by_quota, inspect_site
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
@@ -69,9 +70,10 @@ def adopt(cut: Cut) -> Launch:
     """
     session, launch = cut.session, cut.launch
     attempt = launch.attempts[-1]
-    if attempt.instance_id or _is_over(launch, cut.records):
+    if _is_over(launch, cut.records):
         return launch
     launch = located(session, launch, cut.records, cut.report)
+    _arm(cut, launch)
     if launch.attempts[-1].instance_id:
         return launch
     if cut.clock.now() >= launch.deadline:
@@ -95,7 +97,9 @@ def adopt(cut: Cut) -> Launch:
     if machine is None:
         assert isinstance(answer, FleetAnswer), "it gave no machine"  # noqa: S101  # ours
         return _go_on(cut, most_telling(answer), refusals_of(answer, {}))
-    return _with_machine(launch, machine, cut.records, cut.report)
+    launch = _with_machine(launch, machine, cut.records, cut.report)
+    _arm(cut, launch)
+    return launch
 
 
 def located(session: Session, launch: Launch, records: Records, report: Report) -> Launch:
@@ -115,6 +119,20 @@ def machines_of(session: Session, launch: Launch) -> tuple[str, ...]:
     found = session.ec2.instances(RUN_TAG, launch.run_id)
     ended = {item.instance_id for item in found if item.state in GONE}
     return tuple(sorted((noted | {item.instance_id for item in found}) - ended))
+
+
+def _arm(cut: Cut, launch: Launch) -> None:
+    """The schedules that are not there: whoever launched was cut off before making them."""
+    session, place, attempt = cut.session, launch.place, launch.attempts[-1]
+    if place is None or cut.clock.now() >= launch.deadline:  # of the past, it never fires and stays
+        return
+    made = session.schedules.names(place.group, stem(launch.run_id))
+    guardian, *_, machine = names(launch.run_id, attempt.number)
+    if guardian not in made:
+        arm_guardian(session, place, launch.run_id, launch.deadline)
+    if attempt.instance_id and machine not in made:
+        named = (launch.run_id, attempt.number, attempt.instance_id)
+        arm_machine(session, place, named, launch.deadline)
 
 
 def _is_over(launch: Launch, records: Records) -> bool:
@@ -175,6 +193,7 @@ def _with_machine(launch: Launch, machine: Instance, records: Records, report: R
 def _noted(records: Records, launch: Launch, current: Attempt) -> Launch:
     launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
     records.write(records.paths.launch, launch)
+    hold(records.remote, launch)
     return launch
 
 

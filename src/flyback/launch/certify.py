@@ -7,45 +7,80 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from flyback.aws.cloudformation import StackResource
 from flyback.aws.ec2 import GONE, Instance
 from flyback.aws.iam import SPOT_ROLE
 from flyback.aws.ledger import FileLedger, LedgerEntry
 from flyback.aws.session import Session
-from flyback.launch.deployment import NAME_TAG, PARTS, bucket_names, stack_name
+from flyback.launch.deployment import NAME_TAG, PARTS, stack_name
 from flyback.launch.existence import is_there
 from flyback.launch.fleet import RUN_TAG
+from flyback.launch.lease import is_of, stem
+from flyback.launch.leftovers import Upload, as_leftover, look_for, uploads
 from flyback.spec.certificate import Certificate, Check, Leftover
 from flyback.spec.clock import Clock
+from flyback.spec.paths import RunPaths
 
 __all__ = ["certify_account", "certify_run"]
 
 _POLL_S = 5.0
 _PATIENCE_S = 120.0
 _POLICY = "AWS::S3::BucketPolicy"
-_REGION_TAG = "flyback:region"
 _SPOT_EXCEPTION = (
     f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
 )
 
 
-def certify_run(session: Session, run_id: str, ledger: FileLedger, clock: Clock) -> Certificate:
-    """Prove that nothing of one run bills any more; the stack stays."""
+def certify_run(
+    session: Session, run_id: str, ledger: FileLedger, clock: Clock, *, store: str = ""
+) -> Certificate:
+    """Prove that nothing of one run bills any more; the stack stays.
+
+    Args:
+        session: The account.
+        run_id: The run.
+        ledger: Of this machine.
+        clock: For waiting.
+        store: URL of the bucket that holds the run.
+    """
+    bucket = store.removeprefix("s3://").partition("/")[0]
 
     def ask() -> list[Check]:
         return [
             _ledger_check(session, ledger, lambda entry: entry.scope == run_id),
             *_machine_checks(session, RUN_TAG, run_id, "tags"),
             _tagging_check(session, RUN_TAG, run_id),
+            _check(
+                "sweep",
+                "scheduler",
+                f"ListSchedules {stem(run_id)}*",
+                [item for item in session.schedules.names("", stem(run_id)) if is_of(item, run_id)],
+            ),
+            *_upload_checks(session, run_id, bucket),
         ]
 
     return _certificate(session, run_id, _settled(ask, clock), clock, exceptions=())
 
 
+def _upload_checks(session: Session, run_id: str, bucket: str) -> list[Check]:
+    if not bucket:
+        return []
+    prefix = f"{RunPaths(run_id).prefix}/"
+    found = session.buckets.uploads(bucket, prefix)
+    left = [f"{bucket}/{key}#{upload}" for key, upload in found]
+    return [_check("sweep", "s3", f"ListMultipartUploads {bucket}/{prefix}", left)]
+
+
 def certify_account(
-    session: Session, name: str, stack_ids: Sequence[str], ledger: FileLedger, clock: Clock
+    session: Session,
+    name: str,
+    stack_ids: Sequence[str],
+    ledger: FileLedger,
+    clock: Clock,
+    kept: Collection[str] = (),
 ) -> Certificate:
     """Prove that nothing of the deployment `name` is left in the account and region.
 
@@ -55,48 +90,69 @@ def certify_account(
         stack_ids: Of the stacks that were removed.
         ledger: Of this machine.
         clock: For waiting.
+        kept: Buckets that stay by their owner's wish: exceptions, not leftovers.
     """
     stacks = [stack_name(name, part) for part in PARTS]
-    buckets = tuple(bucket_names(name, session.identity.account, session.region).values())
-    group = f"/flyback/{name}/"
+    remedies: dict[str, Leftover] = {}
+    refused: dict[str, str] = {}
 
     def is_ours(entry: LedgerEntry) -> bool:
         return entry.name in stacks or entry.scope not in ("stack", "account")
 
     def ask() -> list[Check]:
-        return [
+        checks = [
             _ledger_check(session, ledger, is_ours, name),
             *(_stack_check(session, stack_id) for stack_id in stack_ids),
-            _check(
-                "sweep",
-                "iam",
-                f"ListOpenIDConnectProviders {NAME_TAG}={name}",
-                _own_providers(session, name),
-            ),
             _tagging_check(session, NAME_TAG, name),
             *_machine_checks(session, NAME_TAG, name, "sweep"),
-            _check(
-                "sweep",
-                "s3",
-                f"ListBuckets {', '.join(buckets)}",
-                [found for found in session.buckets.names(f"{name}-") if found in buckets],
-            ),
-            _check("sweep", "logs", f"DescribeLogGroups {group}", session.logs.groups(group)),
+            *_sweep(session, name, remedies, refused),
         ]
+        return [_without(check, kept) for check in checks]
 
     checks = _settled(ask, clock)
-    exceptions = (_SPOT_EXCEPTION,) if session.iam.has_spot_role() else ()
-    return _certificate(session, "account", checks, clock, exceptions=exceptions)
+    exceptions: tuple[str, ...] = (_SPOT_EXCEPTION,) if session.iam.has_spot_role() else ()
+    exceptions += tuple(f"kept on request: {bucket}" for bucket in sorted(kept))
+    exceptions += tuple(f"not asked for {kind}: {why}" for kind, why in sorted(refused.items()))
+    made = _certificate(session, "account", checks, clock, exceptions=exceptions)
+    known = tuple(remedies.get(item.identifier, item) for item in made.leftovers)
+    return dataclasses.replace(made, leftovers=known)
+
+
+def _without(check: Check, kept: Collection[str]) -> Check:
+    left = tuple(item for item in check.left if item not in kept)
+    return dataclasses.replace(check, left=left)
+
+
+def _sweep(
+    session: Session, name: str, remedies: dict[str, Leftover], refused: dict[str, str]
+) -> list[Check]:
+    """Every kind of thing that can linger; what each is, for whoever reports it."""
+    checks = []
+    refused.clear()
+    for look in look_for(session, name):
+        kind = look.listing
+        if look.refused:
+            refused[kind.kind] = look.refused
+            continue
+        remedies.update({item.identifier: as_leftover(item) for item in look.found})
+        question = f"{kind.method} of {name}: {kind.kind}"
+        left = [item.identifier for item in look.found]
+        checks.append(_check("sweep", kind.service, question, left))
+    unfinished = [item.leftover() for item in uploads(session, name)]
+    remedies.update({item.identifier: item for item in unfinished})
+    left = [item.identifier for item in unfinished]
+    return [*checks, _check("sweep", "s3", f"list_multipart_uploads of {name}", left)]
 
 
 def _settled(ask: Callable[[], list[Check]], clock: Clock) -> list[Check]:
     """Ask again for two minutes while something is left: deletions take a while to be seen."""
-    give_up = clock.now() + _PATIENCE_S
+    give_up, pause = clock.now() + _PATIENCE_S, _POLL_S
     while True:
         checks = ask()
         if clock.now() >= give_up or not any(check.left for check in checks):
             return checks
-        clock.sleep(_POLL_S)
+        clock.sleep(pause)
+        pause *= 2  # every round asks for everything
 
 
 def _certificate(
@@ -170,14 +226,6 @@ def _belongs(tags: Mapping[str, str], name: str | None) -> bool:
     return name is None or tags.get(NAME_TAG, name) == name
 
 
-def _own_providers(session: Session, name: str) -> list[str]:
-    """The account's identity provider for GitHub, where this deployment made it, in this region."""
-    arn = session.iam.github_provider()
-    tags = session.iam.provider_tags(arn) if arn else {}
-    ours = tags.get(NAME_TAG) == name and tags.get(_REGION_TAG) == session.region
-    return [arn] if ours else []
-
-
 def _stack_check(session: Session, stack_id: str) -> Check:
     resources: tuple[StackResource, ...] = ()
     if session.cloudformation.describe(stack_id) is not None:
@@ -241,17 +289,19 @@ def _leftover(service: str, identifier: str) -> Leftover:
             kind, remedy = name, command.format(identifier)
             break
     else:
-        if service == "s3":
+        if service == "s3" and "#" in identifier:
+            bucket, _, key = identifier.partition("/")
+            key, _, upload = key.rpartition("#")
+            made = Upload(bucket=bucket, key=key, upload_id=upload).leftover()
+            kind, remedy = made.kind, made.remedy
+        elif service == "s3":
             kind, remedy = "bucket", f"aws s3 rb --force s3://{identifier}"
         elif service == "logs":
             kind = "log group"
             remedy = f"aws logs delete-log-group --log-group-name {identifier}"
-        elif ":oidc-provider/" in identifier:
-            kind = "identity provider"
-            remedy = (
-                "aws iam delete-open-id-connect-provider "
-                f"--open-id-connect-provider-arn {identifier}"
-            )
+        elif service == "scheduler":
+            kind = "schedule"
+            remedy = f"aws scheduler delete-schedule --name {identifier}"
         elif ":stack/" in identifier:
             kind, remedy = "stack", f"aws cloudformation delete-stack --stack-name {identifier}"
     return Leftover(service=service, kind=kind, identifier=identifier, remedy=remedy)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from flyback.aws.cloudformation import StackFacts
 from flyback.aws.session import Session
+from flyback.aws.tagging import NAME_TAG
 from flyback.errors import NotDeployedError
+from flyback.spec.launch import Place
 
 __all__ = ["NAME_TAG", "PARTS", "READY", "Deployment", "bucket_names", "find", "stack_name"]
-
-NAME_TAG = "flyback:name"  # on everything that flyback creates; its value is the deployment's name
 
 READY = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"})
 
@@ -41,6 +41,7 @@ class Deployment:
         bucket: Holds runs, bundles and working directories.
         data_bucket: The user's data sets.
         private: Whether machines have no public address.
+        place: Where its schedules are, and who acts for them.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Deployment:
     subnets: tuple[str, ...]
     tags: dict[str, str]
     private: bool = False
+    place: Place
 
     @property
     def store_url(self) -> str:
@@ -74,6 +76,12 @@ class Deployment:
             subnets=tuple(outputs["SubnetIds"].split(",")),
             tags=dict(stack.tags),
             private=outputs.get("Private") == "true",
+            place=Place(
+                group=outputs["ScheduleGroupName"],
+                terminate_role=outputs["SchedulerTerminateRoleArn"],
+                guardian=outputs["GuardianArn"],
+                invoke_role=outputs["SchedulerInvokeRoleArn"],
+            ),
         )
 
 
@@ -98,4 +106,12 @@ def find(session: Session, name: str) -> Deployment:
             where=where,
             remedy="run `flyback up` again; it continues from there",
         )
-    return Deployment.from_stack(name, stack)
+    try:
+        return Deployment.from_stack(name, stack)
+    except KeyError as error:
+        raise NotDeployedError(
+            f"the stack {stack_name(name)!r} lacks the output {error}",
+            where=where,
+            remedy="an older flyback, or a deployment without the guardian's code, made it: "
+            "run `flyback up`, which brings it up to date",
+        ) from error

@@ -12,8 +12,10 @@ from pathlib import Path
 from flyback.aws.session import Session
 from flyback.errors import CapacityError
 from flyback.launch.archive import Archive
+from flyback.launch.daybook import commit
 from flyback.launch.deployment import Deployment
 from flyback.launch.fleet import Site
+from flyback.launch.lease import arm_guardian, hold
 from flyback.launch.preflight import (
     allowed_by_quota,
     check_spot_role,
@@ -106,6 +108,10 @@ class Ec2Executor:
         self._send(payload, records.remote)
         records.write(records.paths.job, plan.job)
         records.write(records.paths.plan, plan)
+        commit(records.remote, launch.created_at, launch.run_id, plan.ceiling_usd)
+        # from here on somebody else ends what is left of this run, whatever becomes of us
+        hold(records.remote, launch)
+        arm_guardian(self._session, self._deployment.place, launch.run_id, launch.deadline)
         tries = Tries(
             session=self._session,
             clock=self._clock,
@@ -140,6 +146,7 @@ class Ec2Executor:
             deadline=float(int(now + plan.deadline_hours * 3600)),
             attempts=earlier,
             rehearsed=self._rehearsed,
+            place=self._deployment.place,
             public_address=not self._deployment.private,
             network_gbps={
                 c.instance_type: c.network_gbps for c in plan.candidates if c.network_gbps

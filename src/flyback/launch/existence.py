@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from flyback.aws.ec2 import GONE
+from flyback.aws.listings import LISTINGS
 from flyback.aws.network import KINDS
 from flyback.aws.session import Session
 
 __all__ = ["is_there"]
 
 _BY_PATH = frozenset(
-    {"cloudformation", "ec2", "ecr", "iam"}
-)  # KIND/NAME; CloudWatch Logs has KIND:NAME
+    {"cloudformation", "ec2", "ecr", "events", "iam", "scheduler"}
+)  # KIND/NAME; CloudWatch Logs and Lambda have KIND:NAME
 
 
 def is_there(session: Session, arn: str) -> bool:
@@ -22,7 +23,7 @@ def is_there(session: Session, arn: str) -> bool:
     kind = ""
     if service in _BY_PATH:
         kind, _, name = name.partition("/")
-    elif service == "logs":
+    elif service in ("lambda", "logs"):
         kind, _, name = name.partition(":")
         name = name.removesuffix(":*")
     if service == "cloudformation":
@@ -43,6 +44,12 @@ def _is_stack(session: Session, stack_id: str) -> bool:
     return stack is not None and stack.status != "DELETE_COMPLETE"
 
 
+def _listed(kind: str) -> Callable[[Session, str], bool]:
+    """Whether a thing is there, of a kind that lists them all at once."""
+    listing = next(item for item in LISTINGS if item.kind == kind)
+    return lambda session, name: session.lister(listing.service).has(listing, name)
+
+
 def _is_provider(session: Session, name: str) -> bool:
     return session.iam.github_provider().endswith(f"/{name}")
 
@@ -57,7 +64,11 @@ _QUESTIONS: Mapping[tuple[str, str], Callable[[Session, str], bool]] = {
     ("ec2", "vpc-endpoint"): lambda session, name: session.network.endpoint_exists(name),
     ("ec2", "volume"): lambda session, name: session.ec2.volume_exists(name),
     ("ecr", "repository"): lambda session, name: session.repositories.exists(name),
+    ("events", "rule"): _listed("event rule"),
     ("iam", "oidc-provider"): _is_provider,
+    ("lambda", "function"): _listed("function"),
     ("logs", "log-group"): lambda session, name: name in session.logs.groups(name),
+    ("scheduler", "schedule-group"): _listed("schedule group"),
+    ("sns", ""): _listed("topic"),
     ("s3", ""): lambda session, name: name in session.buckets.names(name),
 }

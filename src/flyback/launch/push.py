@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flyback.aws.session import Session
-from flyback.errors import UserError
+from flyback.errors import AccessDeniedError, CredentialsError, ServiceError, UserError
 from flyback.infra import templates
 from flyback.launch.deployment import NAME_TAG, find, stack_name
 from flyback.launch.progress import Report, silent
 from flyback.launch.stack import Desired, converge
 from flyback.spec.clock import Clock
 
-__all__ = ["Branch", "PushAccess", "let_push"]
+__all__ = ["Branch", "PushAccess", "check_rights", "let_push", "own_rights"]
 
 _OWNER, _REPO = r"[A-Za-z0-9-]{1,39}", r"[A-Za-z0-9._-]{1,100}"
 _BRANCH = r"(?:@(?P<branch>[A-Za-z0-9._/#+=@-]{1,255}))?"
@@ -72,6 +73,40 @@ class PushAccess:
     subject: str
 
 
+def check_rights(session: Session, name: str) -> None:
+    """Whether we may deploy the ci stack, as far as one look at it tells; makes nothing.
+
+    Raises:
+        AccessDeniedError: we may not; the remedy names the policy that is asked for by itself.
+    """
+    try:
+        with own_rights():
+            session.cloudformation.template(stack_name(name, "ci"))
+    except ServiceError as error:
+        if "does not exist" not in error.what:
+            raise
+
+
+@contextmanager
+def own_rights() -> Iterator[None]:
+    """Say of a refusal inside that these rights are asked for by themselves.
+
+    Raises:
+        AccessDeniedError: the same refusal with that remedy.
+    """
+    try:
+        yield
+    except CredentialsError:
+        raise
+    except AccessDeniedError as error:
+        raise AccessDeniedError(
+            error.what,
+            where=error.where,
+            remedy="making a role that GitHub may take is asked for by itself: have whoever "
+            "administers the account allow what `flyback doctor --policy --ci` prints",
+        ) from error
+
+
 def let_push(
     session: Session,
     name: str,
@@ -86,9 +121,11 @@ def let_push(
     Raises:
         UserError: the stack's name is taken.
         NotDeployedError: there is no core stack, whose registry is pushed to.
+        AccessDeniedError: we may not; nothing was made.
         ServiceError: CloudFormation rolled back.
     """
     find(session, name)
+    check_rights(session, name)
     _check_ours(session, name)
     desired = Desired(
         name=name,
@@ -104,7 +141,8 @@ def let_push(
         defaults={"Project": name},
         tags={NAME_TAG: name},
     )
-    outputs = converge(session, desired, clock, report).outputs
+    with own_rights():
+        outputs = converge(session, desired, clock, report).outputs
     return PushAccess(
         role=outputs["PushRoleArn"],
         repository=outputs["RepositoryUri"],

@@ -7,12 +7,18 @@ from collections.abc import Mapping
 from flyback.aws.ec2 import GONE
 from flyback.aws.session import Session
 from flyback.errors import LeftoversError
-from flyback.launch.deployment import NAME_TAG, PARTS, stack_name
+from flyback.launch.bootstrap import remove_code
+from flyback.launch.deployment import NAME_TAG, stack_name
 from flyback.launch.kept import full_buckets, kept_buckets
+from flyback.launch.lease import held, held_runs
 from flyback.launch.progress import Report, silent
+from flyback.launch.push import own_rights
+from flyback.launch.records import Records
 from flyback.launch.stack import follow, is_busy
 from flyback.launch.stuck import stuck_in
 from flyback.spec.clock import Clock
+from flyback.spec.event import Marker
+from flyback.store.open import open_store
 
 __all__ = ["down", "stored_objects", "terminate_and_wait"]
 
@@ -39,11 +45,13 @@ def down(
 
     Raises:
         LeftoversError: CloudFormation could not delete something.
+        AccessDeniedError: a permission is missing, maybe one of the push role's stack alone.
     """
     # what bills goes first: nothing of the others may keep it
     core = _core(session, name, clock, keep_data=keep_data, report=report)
-    others = [_beside(session, name, part, clock, report) for part in PARTS if part != "core"]
-    return tuple(stack_id for stack_id in (*others, core) if stack_id)
+    with own_rights():
+        beside = _beside(session, name, "ci", clock, report)
+    return tuple(stack_id for stack_id in (beside, core) if stack_id)
 
 
 def _beside(session: Session, name: str, part: str, clock: Clock, report: Report) -> str:
@@ -69,11 +77,13 @@ def _core(
 ) -> str | None:
     stack_id = None
     for _ in range(_ROUNDS):
+        _stop_runs(session, name, clock, report)
         terminate_and_wait(session, _running(session, name), clock, report)
         stack = session.cloudformation.describe(stack_id or stack_name(name))
         if stack is None or stack.status == "DELETE_COMPLETE":
             if stack_id is None:
                 report("teardown", f"there is no stack {stack_name(name)}")
+            remove_code(session, name, report)
             if not keep_data:
                 _remove_kept(session, name, report)
             return stack_id
@@ -143,6 +153,30 @@ def terminate_and_wait(
             )
         if waiting:
             clock.sleep(_POLL_S)
+
+
+def _stop_runs(session: Session, name: str, clock: Clock, report: Report) -> None:
+    """Say of each run that is held that it was stopped: the guardian must not go on with it."""
+    bucket = kept_buckets(session, name).get("OutputsBucket")
+    if bucket is None:
+        return
+    store = open_store(f"s3://{bucket}", s3_client=session.client("s3"))
+    for run_id in held_runs(store):
+        launch, records = held(store, run_id), Records(run_id, store, store)
+        if launch is None or records.marker() is not None:
+            continue
+        report("teardown", f"stopping the run {run_id}")
+        records.declare(
+            Marker(
+                run_id=run_id,
+                attempt=launch.attempts[-1].number if launch.attempts else 1,
+                kind="INTERRUPTED",
+                exit_code=None,
+                reason="stopped",
+                log_tail="stopped by `flyback down`",
+                at=clock.now(),
+            )
+        )
 
 
 def _running(session: Session, name: str) -> tuple[str, ...]:

@@ -21,7 +21,9 @@ from flyback.errors import (
     RefusedError,
     ServiceError,
 )
+from flyback.launch.daybook import commit
 from flyback.launch.fleet import Site, Ticket, fleet_request
+from flyback.launch.lease import arm_machine, hold, release
 from flyback.launch.preflight import Allowed, explained
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
@@ -36,6 +38,7 @@ __all__ = [
     "PAUSE_S",
     "Tries",
     "give_up",
+    "let_go",
     "markets_of",
     "most_telling",
     "moves_on",
@@ -140,7 +143,7 @@ class Tries:
             refusals=allowed.left_out,
         )
         launch = dataclasses.replace(launch, attempts=(*launch.attempts, attempt))
-        self.records.write(self.records.paths.launch, launch)
+        self._write(launch)
         try:
             answer = self.session.ec2.create_fleet(request, launch.run_id)
         except RefusedError as error:
@@ -177,6 +180,9 @@ class Tries:
             refusals=refusals,
         )
         current = launch.attempts[-1]
+        if launch.place is not None:
+            machine = (launch.run_id, current.number, instance_id)
+            arm_machine(self.session, launch.place, machine, launch.deadline)
         for refusal in answer.errors:
             self.report("launch", f"passed over {refusal.instance_type}: {refusal.code}")
         self.report(
@@ -188,8 +194,23 @@ class Tries:
     def _noted(self, launch: Launch, **fields: Any) -> Launch:
         current = dataclasses.replace(launch.attempts[-1], **fields)
         launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
-        self.records.write(self.records.paths.launch, launch)
+        self._write(launch)
         return launch
+
+    def _write(self, launch: Launch) -> None:
+        """For the run's reader, and for the guardian."""
+        self.records.write(self.records.paths.launch, launch)
+        hold(self.records.remote, launch)
+
+
+def let_go(session: Session, records: Records, launch: Launch, refusal: RefusedError) -> None:
+    """Release a run that a region gave no machine: no schedule, no claim on the day's cap."""
+    if _stays_open(launch, refusal):
+        return
+    if launch.place is not None:
+        count = len(launch.attempts)
+        release(session, records.remote, launch.place.group, launch.run_id, count)
+    commit(records.remote, launch.created_at, launch.run_id, 0.0)
 
 
 def moves_on(error: Exception) -> bool:
@@ -239,8 +260,12 @@ def _stays_open(launch: Launch, refusal: RefusedError) -> bool:
     It may where nobody knows what EC2 did with the request, and where something else than EC2's
     answer came between. So it may where a permission is missing: once it is granted.
     """
+    if isinstance(refusal, AccessDeniedError):
+        return True
+    if not launch.attempts:  # nothing was asked yet
+        return isinstance(refusal, ServiceError)
     attempt = launch.attempts[-1]
-    if attempt.instance_id or not attempt.is_answered or isinstance(refusal, AccessDeniedError):
+    if attempt.instance_id or not attempt.is_answered:
         return True
     answers = {each.code for each in attempt.refusals}
     return isinstance(refusal, ServiceError) and refusal.code not in answers

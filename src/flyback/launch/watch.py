@@ -13,14 +13,26 @@ from flyback.launch.progress import Report
 from flyback.launch.records import Records
 from flyback.launch.teardown import terminate_and_wait
 from flyback.spec.clock import Clock
+from flyback.spec.codec import dumps
 from flyback.spec.event import Event, Marker
 from flyback.spec.launch import Attempt, Launch
 
-__all__ = ["cloud_log", "is_gone", "local_log", "watch_cloud", "watch_local"]
+__all__ = [
+    "SILENCE_S",
+    "cloud_log",
+    "is_gone",
+    "local_log",
+    "newer",
+    "watch_cloud",
+    "watch_local",
+]
 
 _CLOUD_POLL_S = 5.0
 _LOCAL_POLL_S = 0.1
 _UNKNOWN_S = 600.0
+SILENCE_S = 1200.0
+"""Without a word of the guardian, which sweeps every 15 minutes, a machine that is gone is lost."""
+
 _GRACE_S = 600.0  # past the deadline: the machine's own timers go first
 _BORING = frozenset({"heartbeat"})
 
@@ -32,12 +44,13 @@ def watch_cloud(
 
     The machine of a request whose answer was lost is looked for by its tags.
 
-    Where the machine ended and left the run without one, its attempt's marker becomes the run's; a
-    machine that left none at all is FAILURE, reason `lost`. One that outlives its deadline, against
-    all its timers, is terminated.
+    Where a machine ended and left the run without a marker, the guardian decides: a further attempt
+    is followed like the first. If it says nothing for longer than its sweeps lie apart, the
+    attempt's marker becomes the run's; a machine that left none is FAILURE, reason `lost`. One that
+    outlives its deadline, against all its timers, is terminated.
     """
     teller = _Teller(records, launch.attempts[-1].number, report)
-    state = ""
+    state, gone_at = "", None
     while True:
         if not launch.attempts[-1].is_answered:
             launch = located(session, launch, records, report)
@@ -48,12 +61,44 @@ def watch_cloud(
             report("run", f"{instance.instance_id} is {state}")
         teller.tell()
         if is_gone(instance, launch, clock, seen=bool(state)):
+            further = newer(launch, records)
+            if further is not launch:
+                launch, state, gone_at = further, "", None
+                teller = _Teller(records, launch.attempts[-1].number, report)
+                report("run", _continued(launch))
+                continue
             marker = records.marker()
-            return launch, marker or records.declare(_last_word(launch, records, instance, clock))
+            if marker is not None:
+                return launch, marker
+            gone_at = clock.now() if gone_at is None else gone_at
+            if clock.now() - gone_at > SILENCE_S:
+                return launch, records.declare(_last_word(launch, records, instance, gone_at))
         if instance is not None and clock.now() > launch.deadline + _GRACE_S:
             report("run", "its deadline has passed and the machine goes on")
             terminate_and_wait(session, (instance.instance_id,), clock, report)
         clock.sleep(_CLOUD_POLL_S)
+
+
+def newer(launch: Launch, records: Records) -> Launch:
+    """The launch with what the guardian has added to it: attempts, and where they stand."""
+    found = records.launch()
+    if found is None or _extent(found) <= _extent(launch):
+        return launch
+    records.local.put(records.paths.launch, (dumps(found) + "\n").encode())
+    return found
+
+
+def _extent(launch: Launch) -> tuple[int, bool, int]:
+    last = launch.attempts[-1] if launch.attempts else None
+    return len(launch.attempts), bool(last and last.instance_id), len(last.refusals) if last else 0
+
+
+def _continued(launch: Launch) -> str:
+    attempt = launch.attempts[-1]
+    if attempt.instance_id is None:
+        return f"the guardian asks for attempt {attempt.number} ({attempt.market})"
+    where = f"{attempt.market} {attempt.instance_type} in {attempt.zone}"
+    return f"the guardian goes on with attempt {attempt.number}: {attempt.instance_id}, {where}"
 
 
 def watch_local(
@@ -68,7 +113,7 @@ def watch_local(
         if marker is not None and not alive:
             return marker
         if not alive:
-            return records.declare(_last_word(launch, records, None, clock))
+            return records.declare(_last_word(launch, records, None, clock.now()))
         clock.sleep(_LOCAL_POLL_S)
 
 
@@ -141,8 +186,14 @@ def _sentence(event: Event) -> str:
     return f"{event.kind}: {detail}" if detail else event.kind
 
 
-def _last_word(launch: Launch, records: Records, instance: Instance | None, clock: Clock) -> Marker:
-    """An interrupted attempt leaves the run open for another; nobody here makes one."""
+def _last_word(
+    launch: Launch, records: Records, instance: Instance | None, gone_at: float
+) -> Marker:
+    """An interrupted attempt leaves the run open for another; nobody here makes one.
+
+    The end is when the machine was first seen gone, not when nobody was waited for any longer: the
+    receipt counts its hours until then.
+    """
     left = records.read(Marker, records.paths.attempt(launch.attempts[-1].number).marker)
     if left is not None:
         return left
@@ -154,7 +205,7 @@ def _last_word(launch: Launch, records: Records, instance: Instance | None, cloc
         exit_code=None,
         reason=reason,
         log_tail=text,
-        at=clock.now(),
+        at=gone_at,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +16,21 @@ from flyback.spec.job import JobSpec
 from flyback.spec.plan import Candidate, Plan
 from flyback.spec.receipt import CostLine, Usage
 
-__all__ = ["expected_usage", "make_plan"]
+__all__ = ["DayCap", "Lease", "expected_usage", "lease_of", "make_plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Deadline:
+class DayCap:
+    """What all runs of a day may cost together, and what others of it may cost already, USD."""
+
+    usd: float
+    committed_usd: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """How long a run may last, and which limit says so."""
+
     hours: float
     reason: str
 
@@ -30,6 +41,7 @@ def make_plan(
     region: str,
     expected: Expectation | None = None,
     catalogue: Catalogue | None = None,
+    day: DayCap | None = None,
 ) -> Plan:
     """Decide where a job runs, for how long at most, and what it should cost.
 
@@ -38,6 +50,7 @@ def make_plan(
         region: AWS region; of no matter to the local engine.
         expected: What the quote assumes; None takes `expect(job)`.
         catalogue: Machines and prices; None takes those that ship with flyback.
+        day: What may be spent in a day, if anybody has said.
 
     Raises:
         UserError: no machine fits, a name is unknown, the region lacks the type, or `max_usd` does
@@ -53,7 +66,7 @@ def make_plan(
         arch=image_arch(job.image),
         catalogue=catalogue if catalogue is not None else load_catalogue(),
     )
-    deadline = _deadline(job, chosen.candidates, assumed, region)
+    deadline = _deadline(job, chosen.candidates, assumed, region, day)
     hours = min(assumed.hours, deadline.hours)
     best, dearest = chosen.candidates[0], _dearest(chosen.candidates)
     quote = _lines(job, best, chosen.market, hours, assumed, region)
@@ -72,6 +85,16 @@ def make_plan(
         quote_usd=total_usd(quote),
         ceiling_usd=total_usd(ceiling),
     )
+
+
+def lease_of(plan: Plan, max_hours: float) -> Lease:
+    """The lease of a plan's job if it were allowed so many hours; what it may spend still binds.
+
+    Raises:
+        UserError: `max_usd` does not even pay for the boot.
+    """
+    job = dataclasses.replace(plan.job, max_hours=max_hours)
+    return _deadline(job, plan.candidates, expect(job), plan.region)
 
 
 def expected_usage(plan: Plan, expected: Expectation) -> Usage:
@@ -102,30 +125,42 @@ def _local_plan(job: JobSpec, assumed: Expectation) -> Plan:
 
 
 def _deadline(
-    job: JobSpec, candidates: Sequence[Candidate], assumed: Expectation, region: str
-) -> _Deadline:
-    """The earlier of `max_hours` and what `max_usd` pays for on demand on the dearest candidate.
+    job: JobSpec,
+    candidates: Sequence[Candidate],
+    assumed: Expectation,
+    region: str,
+    day: DayCap | None = None,
+) -> Lease:
+    """The earliest of `max_hours` and what the caps pay for on demand on the dearest candidate.
 
     A spot price can rise to the on-demand price, and any candidate may be granted, so nothing
     less keeps the promise.
     """
-    by_hours = _Deadline(hours=job.max_hours, reason=f"max_hours {job.max_hours:g} h")
-    if job.max_usd is None:
+    by_hours = Lease(hours=job.max_hours, reason=f"max_hours {job.max_hours:g} h")
+    limits = []
+    if job.max_usd is not None:
+        limits.append((job.max_usd, f"max_usd ${job.max_usd:g}", "max_usd"))
+    if day is not None:
+        left = max(day.usd - day.committed_usd, 0.0)
+        what = f"max_usd_per_day ${day.usd:g} less ${day.committed_usd:.4g} of other runs today"
+        limits.append((left, what, "max_usd_per_day"))
+    if not limits:
         return by_hours
+    usd, what, key = min(limits)
     dearest = _dearest(candidates)
     per_hour = hourly_usd(dearest, disk_gib=job.resources.disk_gib, image_bytes=assumed.image_bytes)
     beside = total_usd(_lines(job, dearest, "on-demand", 0.0, assumed, region))
-    seconds = math.floor(max(job.max_usd - beside, 0.0) / per_hour * 3600)
+    seconds = math.floor(max(usd - beside, 0.0) / per_hour * 3600)
     if seconds < max(assumed.boot_minutes, 1) * 60:
         raise UserError(
-            f"max_usd ${job.max_usd:g} pays for {seconds} s of {dearest.instance_type} on demand "
+            f"{what} pays for {seconds} s of {dearest.instance_type} on demand "
             f"(${per_hour:.4g}/h), and booting alone takes about {assumed.boot_minutes:g} min",
-            where="max_usd",
-            remedy="raise max_usd, or name cheaper types in resources.any_of",
+            where=key,
+            remedy=f"raise {key}, or name cheaper types in resources.any_of",
         )
-    by_usd = _Deadline(
+    by_usd = Lease(
         hours=seconds / 3600,
-        reason=f"max_usd ${job.max_usd:g} at ${per_hour:.4g}/h, "
+        reason=f"{what} at ${per_hour:.4g}/h, "
         f"{dearest.instance_type} on demand with disk and address",
     )
     return by_usd if by_usd.hours < by_hours.hours else by_hours

@@ -36,7 +36,8 @@ class Call:
         region: From the signature's scope.
         account: Twelve digits.
         principal: Who signed; an ARN, or `anonymous`.
-        via: Empty, or the service that calls on the principal's behalf (`cloudformation`).
+        via: Empty, or the service that calls on the principal's behalf (`cloudformation`), or in
+            its own name for a resource's sake (`events:ARN`).
         params: Parameters shaped like botocore's input.
         environ: The WSGI environment; its body can be read again from `body`.
         body: Raw body.

@@ -11,9 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from flyback.audit.iam.footprint import Place, deployer_policy
+from flyback.rehearsal.call import Call, Gap
 from flyback.rehearsal.clock import VirtualClock
 from flyback.rehearsal.ec2 import Capacity, Ec2Gap, Machines
+from flyback.rehearsal.events import EventBus
 from flyback.rehearsal.front import Front, Middleware
+from flyback.rehearsal.functions import Invocations, Registry, Workshop
 from flyback.rehearsal.iam import Judge
 from flyback.rehearsal.identities import ROOT, Identities, Signer, deployer
 from flyback.rehearsal.inventory import take_inventory
@@ -31,6 +34,7 @@ from flyback.rehearsal.moto_state import ACCOUNT, fresh, simulated_time
 from flyback.rehearsal.parameters import SsmGap
 from flyback.rehearsal.permissions import IamGap, StsGap
 from flyback.rehearsal.reach import check_reach
+from flyback.rehearsal.schedules import Timetable
 from flyback.rehearsal.server import Server
 from flyback.rehearsal.tagging import TaggingGap
 from flyback.rehearsal.transport import Clients
@@ -53,11 +57,13 @@ class Served:
         flow_speed: Simulated seconds per real second while nobody takes part in the clock; None
             lets time stand still then.
         root: Whether its clients are the root user, not a deployer.
+        ci: Whether a deployer may run `up --ci` too.
     """
 
     port: int = 0
     flow_speed: float | None = None
     root: bool = False
+    ci: bool = False
 
 
 class RehearsalCloud:
@@ -90,6 +96,12 @@ class RehearsalCloud:
         quotas: What the account may run.
         reclaims: When EC2 takes a spot machine back.
         machines: Their lives; `power_off` is what an operating system calls.
+        registry: Lambda's functions, their resource policies included.
+        tagging: What carries which tags.
+        bus: Events and who is told of them.
+        timetable: Schedules and when they fire.
+        functions: Lambda's invocations, past and to come.
+        workshop: What functions run in.
         clients: boto3 clients of the root user in this process: `clients(service, region, via)`.
         records: What is kept of each machine, by instance id.
         boot_log: What the scripts of a machine have printed.
@@ -110,6 +122,12 @@ class RehearsalCloud:
     quotas: Quotas
     reclaims: Reclaims
     machines: Machines
+    registry: Registry
+    tagging: TaggingGap
+    bus: EventBus
+    timetable: Timetable
+    functions: Invocations
+    workshop: Workshop
     clients: Clients
     records: Callable[[], Mapping[str, Mapping[str, Any]]]
     boot_log: Callable[[str], str]
@@ -202,11 +220,12 @@ class RehearsalCloud:
         self.capacity = Capacity()
         self.machines = Machines(self.clock)
         self._open_market()
+        gaps = Gaps(self._gaps(), self._observe)
         self.middlewares = (
             self.journal,
             Authorizer(identities, self.judge, self.issuers),
             self.faults,
-            self._gaps(),
+            gaps,
             Moto(),
         )
         front = Front(
@@ -227,9 +246,26 @@ class RehearsalCloud:
         self.endpoint = server.url
         self.clients = Clients(front.respond, server.url)
         stack.callback(self.clients.close)
+        gaps.add(*self._wake(stack))
         if self.policy is not None:
             self.client = deployer(self.clients("iam", self.region, "rehearsal"), self.policy)
         self._attach_machines(stack)
+
+    def _observe(self, call: Call) -> None:
+        self.tagging.observe(call)
+
+    def _wake(self, stack: contextlib.ExitStack) -> tuple[Gap, ...]:
+        """What acts by itself, as roles of the account: functions, schedules, events."""
+        from flyback.rehearsal.automation import automate
+
+        parts = automate(self.clients, self.clock, self.endpoint, self._folder, self._seed)
+        stack.callback(parts.workshop.close)
+        self.registry, self.tagging = parts.registry, parts.tagging
+        self.judge.resource_policies["lambda"] = parts.registry.policy_of
+        self.bus, self.timetable = parts.bus, parts.timetable
+        self.functions, self.workshop = parts.functions, parts.workshop
+        parts.tell_of(self.machines)
+        return parts.gaps
 
     def _open_market(self) -> None:
         self.quotas = Quotas(self.clock.now, self.conditions)
@@ -245,26 +281,22 @@ class RehearsalCloud:
         )
         self.machines.launched = self.reclaims.watch
 
-    def _gaps(self) -> Gaps:
+    def _gaps(self) -> tuple[Gap, ...]:
         from flyback.rehearsal.cloudformation import CloudFormationGap
 
-        tagging = TaggingGap(self.clock.now)
-        return Gaps(
-            (
-                Ec2Gap(self.machines, self.market),
-                SpotHistoryGap(self.market, self.clock.now),
-                QuotasGap(self.quotas),
-                PricingGap(self.market.catalogue),
-                SsmGap(),
-                StsGap(),
-                IamGap(),
-                CloudFormationGap(
-                    lambda service, region: self.clients(service, region, "cloudformation"),
-                    self.clock,
-                ),
-                tagging,
+        return (
+            Ec2Gap(self.machines, self.market),
+            SpotHistoryGap(self.market, self.clock.now),
+            QuotasGap(self.quotas),
+            PricingGap(self.market.catalogue),
+            SsmGap(),
+            StsGap(),
+            IamGap(),
+            CloudFormationGap(
+                lambda service, region: self.clients(service, region, "cloudformation"),
+                self.clock,
+                lambda handled, verb: self.judge.check_handler(handled, verb, self.journal.last),
             ),
-            tagging.observe,
         )
 
     def _attach_machines(self, stack: contextlib.ExitStack) -> None:

@@ -98,6 +98,10 @@ _REGIONAL: tuple[_Kind, ...] = (
         Filters=[{"Name": "state", "Values": ["open", "active"]}],
     ),
     _kind("logs:log-group", "describe_log_groups", "logGroups", "logGroupName"),
+    _kind("lambda:function", "list_functions", "Functions", "FunctionArn"),
+    _kind("scheduler:schedule", "list_schedules", "Schedules", "Arn"),
+    _kind("scheduler:schedule-group", "list_schedule_groups", "ScheduleGroups", "Arn"),
+    _kind("events:rule", "list_rules", "Rules", "Arn"),
     _kind("sns:topic", "list_topics", "Topics", "TopicArn"),
     _kind("sns:subscription", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
 )
@@ -134,8 +138,7 @@ def _region(clients: ClientFactory, region: str) -> Iterable[tuple[str, dict[str
     for kind in _REGIONAL:
         client = clients(kind.name.partition(":")[0], region, VIA)
         answer = _whole(client, kind.operation, kind.member, dict(kind.params))
-        # endpoints and NAT gateways are still described for a while after they are gone
-        yield kind.name, {item[kind.key]: item for item in answer if item.get("State") != "deleted"}
+        yield kind.name, {item[kind.key]: item for item in answer if _counts(item)}
     ec2 = clients("ec2", region, VIA)
     templates = _whole(ec2, "describe_launch_templates", "LaunchTemplates", {})
     for template in templates:
@@ -147,6 +150,12 @@ def _region(clients: ClientFactory, region: str) -> Iterable[tuple[str, dict[str
     yield "cloudformation:stack", {item["StackId"]: item for item in stacks}
     yield "ssm:parameter", _parameters(clients("ssm", region, VIA))
     yield "ecr:repository", _repositories(clients("ecr", region, VIA))
+
+
+def _counts(item: Mapping[str, Any]) -> bool:
+    """Not what is gone (endpoints and NAT gateways are described for a while), nor AWS's own."""
+    gone = item.get("State") == "deleted"
+    return not gone and not str(item.get("Arn")).endswith(":schedule-group/default")
 
 
 def _parameters(ssm: Any) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def serve(
     try:
         held = RehearsalCloud(folder, region=region, served=served)
         anywhere = Place(name="*", account=ACCOUNT, region="*")  # its deployments have any name
-        held.policy = None if served.root else deployer_policy(anywhere)
+        held.policy = None if served.root else deployer_policy(anywhere, ci=served.ci)
         with held as cloud:
             environment = cloud.environment()
             write_json(

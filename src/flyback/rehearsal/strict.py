@@ -5,7 +5,10 @@ On AWS a machine whose user-data fails idles until its lease ends. A rehearsal s
 
 from __future__ import annotations
 
+import functools
+import itertools
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,48 +71,72 @@ def arm(cloud: RehearsalCloud, kind: str, wanted: Mapping[str, Any]) -> Callable
 
     Args:
         cloud: Where.
-        kind: `throttle`, `error`, `drop`, `capacity`, `expired-credentials` or `interrupt`.
-        wanted: `rate`, `pool`, `at` (s) and `only`, as the kind needs them.
+        kind: As `flyback rehearse --fault` has it: `throttle`, `capacity`, `os-hung`, …
+        wanted: `rate`, `pool`, `at` (s), `times` and `only`, as the kind needs them.
 
     Returns:
-        How often it has acted so far: requests that failed, machines that were taken.
+        How often it has acted so far: requests that failed, machines that it met, calls, events and
+        schedules that came to nothing.
     """
-    if kind == "capacity":
-        return _refuse(cloud, str(wanted["pool"]))
-    if kind == "interrupt":
-        return _interrupt(cloud, wanted["at"])
-    if kind == "expired-credentials":
-        return _expire(cloud, wanted["at"])
+    if kind not in _RATED:
+        return _ARMED[kind](cloud, wanted)
     fields = {"service": "*", "operation": "*", **_RATED[kind], **wanted["only"]}
     (armed,) = cloud.faults.add(Fault(via="", rate=wanted["rate"], **fields))
     return lambda: armed.acted
 
 
-def _refuse(cloud: RehearsalCloud, pool: str) -> Callable[[], int]:
-    if pool in ("spot", "on-demand"):
-        part = {"market": pool}
-    else:
-        part = {"instance_type": pool} if "." in pool else {"zone": pool}
-    cloud.capacity.refuse(**part)
-    return lambda: cloud.capacity.acted(**part)
-
-
-def _interrupt(cloud: RehearsalCloud, after: float) -> Callable[[], int]:
-    """Take each spot machine back so many seconds after its launch, told two minutes before."""
-    taken: set[str] = set()
+def _each_launch(cloud: RehearsalCloud, meet: Callable[[Any], object]) -> None:
+    """Do something for each machine as it is launched."""
     launched = cloud.machines.launched
 
     def watch(instance: Any) -> None:
         launched(instance)
-        if getattr(instance, "lifecycle", None) == "spot":
-            at = cloud.clock.now() + after + NOTICE_S
-            cloud.reclaims.take(instance, at, lambda: taken.add(instance.id))
+        meet(instance)
 
     cloud.machines.launched = watch
+
+
+def _interrupt(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> Callable[[], int]:
+    """Take the first spot machines back, or each, so long after launch, with the usual notice."""
+    left = itertools.count(wanted["times"] or sys.maxsize, -1)
+    taken: set[str] = set()
+
+    def meet(instance: Any) -> None:
+        if cloud.machines.is_spot(instance.id) and next(left) > 0:
+            at = cloud.clock.now() + wanted["at"] + NOTICE_S
+            cloud.reclaims.take(instance, at, lambda: taken.add(instance.id))
+
+    _each_launch(cloud, meet)
     return lambda: len(taken)
 
 
-def _expire(cloud: RehearsalCloud, after: float) -> Callable[[], int]:
+def _reboot(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> Callable[[], int]:
+    return _meddle(cloud, wanted["at"], cloud.machines.restart)
+
+
+def _hang(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> Callable[[], int]:
+    """At a time, everything freezes; without one, the machine works and does not shut down."""
+    frozen = wanted["at"] > 0
+    return _meddle(cloud, wanted["at"], functools.partial(cloud.machines.hang, frozen=frozen))
+
+
+def _meddle(cloud: RehearsalCloud, after: float, act: Callable[[str], object]) -> Callable[[], int]:
+    """Do something to each machine so long after its launch, if it is still there."""
+    met: set[str] = set()
+
+    def meet(instance: Any) -> None:
+        def due() -> None:
+            if instance.state in ("pending", "running"):
+                met.add(instance.id)
+                act(instance.id)
+
+        cloud.clock.call_after(after, due)
+
+    _each_launch(cloud, meet)
+    return lambda: len(met)
+
+
+def _expire(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> Callable[[], int]:
     expired = Fault(
         service="*",
         operation="*",
@@ -120,8 +147,61 @@ def _expire(cloud: RehearsalCloud, after: float) -> Callable[[], int]:
         status=400,
     )
     armed: list[Armed] = []
-    cloud.clock.call_after(after, lambda: armed.extend(cloud.faults.add(expired)))
+    cloud.clock.call_after(wanted["at"], lambda: armed.extend(cloud.faults.add(expired)))
     return lambda: sum(item.acted for item in armed)
+
+
+def _break_guardian(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> Callable[[], int]:
+    del wanted
+    cloud.functions.broken, acted = _counted(lambda name: name.endswith("-guardian"))
+    return acted
+
+
+def _lose_events(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> Callable[[], int]:
+    del wanted
+    cloud.bus.lost, acted = _counted(lambda _: True)
+    return acted
+
+
+def _lose_schedules(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> Callable[[], int]:
+    once = {"one-time": (True,), "recurring": (False,), "": (True, False)}[wanted["pool"]]
+    cloud.timetable.lost, acted = _counted(lambda schedule: schedule.once in once)
+    return acted
+
+
+def _counted(holds: Callable[[Any], bool]) -> tuple[Callable[[Any], bool], Callable[[], int]]:
+    """A condition that counts how often it held, and the count."""
+    held: list[object] = []
+
+    def condition(item: Any) -> bool:
+        found = holds(item)
+        if found:
+            held.append(item)
+        return found
+
+    return condition, lambda: len(held)
+
+
+def _refuse(cloud: RehearsalCloud, wanted: Mapping[str, Any]) -> Callable[[], int]:
+    pool = str(wanted["pool"])
+    if pool in ("spot", "on-demand"):
+        part = {"market": pool}
+    else:
+        part = {"instance_type": pool} if "." in pool else {"zone": pool}
+    cloud.capacity.refuse(**part)
+    return lambda: cloud.capacity.acted(**part)
+
+
+_ARMED: Mapping[str, Callable[[RehearsalCloud, Mapping[str, Any]], Callable[[], int]]] = {
+    "capacity": _refuse,
+    "events-lost": _lose_events,
+    "expired-credentials": _expire,
+    "guardian-broken": _break_guardian,
+    "interrupt": _interrupt,
+    "os-hung": _hang,
+    "reboot": _reboot,
+    "schedules-lost": _lose_schedules,
+}
 
 
 def _complaint(record: Mapping[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """Resource Groups Tagging API: what moto keeps, what it leaves out, and what is gone.
 
+A region names what stands in it; moto names buckets in every one.
+
 AWS's GetResources returns "tagged or previously tagged" resources (Resource Groups Tagging API
 reference), and so names deleted ones for a while. How long, AWS does not say.
 """
@@ -14,7 +16,7 @@ from typing import Any
 from flyback.rehearsal.call import Call, Response
 from flyback.rehearsal.moto_state import ACCOUNT, LOCK, backend
 
-__all__ = ["MEMORY_S", "TaggingGap"]
+__all__ = ["MEMORY_S", "TaggingGap", "beside_moto"]
 
 MEMORY_S = 3600.0
 """Assumed: as long as EC2 describes a machine that is terminated."""
@@ -49,7 +51,7 @@ def _state(service: str, region: str) -> Any:
         return None
 
 
-def _beside_moto(region: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+def beside_moto(region: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """Resources whose tags moto keeps, and whose kinds its GetResources leaves out."""
     ec2, ecr = _state("ec2", region), _state("ecr", region)
     if ec2 is None or ecr is None:
@@ -70,13 +72,13 @@ class TaggingGap:
     Args:
         now: Simulated seconds since the epoch.
         tagged: Region → resource type (`lambda:function`), ARN and tags of each that moto leaves
-            out.
+            out or does not know.
     """
 
     service = "resourcegroupstaggingapi"
     operations = frozenset({"GetResources"})
 
-    def __init__(self, now: Callable[[], float], tagged: Tagged = _beside_moto) -> None:
+    def __init__(self, now: Callable[[], float], tagged: Tagged = beside_moto) -> None:
         self._now = now
         self._tagged = tagged
         self._known: dict[str, dict[str, _Known]] = {}
@@ -94,6 +96,11 @@ class TaggingGap:
         if answer.get("PaginationToken") or "ResourceTagMappingList" not in answer:
             return response  # ours come with the last page
         named = {arn for _, arn, _ in self._in_moto(call.region)}
+        answer["ResourceTagMappingList"] = [
+            item
+            for item in answer["ResourceTagMappingList"]
+            if _is_of(call.region, item["ResourceARN"])
+        ]
         answer["ResourceTagMappingList"] += [
             {
                 "ResourceARN": arn,
@@ -130,7 +137,18 @@ class TaggingGap:
                 (item.resource_type, item.arn, item.tags)
                 for each in iter_taggable_backends(ACCOUNT, region)
                 for item in each.iter_tagged_resources()
+                if _is_of(region, item.arn)
             ]
+
+
+def _is_of(region: str, arn: str) -> bool:
+    """Whether a region answers for a resource: moto names every bucket in all of them."""
+    service, _, name = arn.removeprefix("arn:aws:").partition(":::")
+    if service != "s3":
+        return True
+    with LOCK:
+        bucket = backend("s3", "global").buckets.get(name)
+    return bucket is None or bucket.region_name == region
 
 
 def _wanted(params: Mapping[str, Any], arn: str, known: _Known) -> bool:

@@ -10,6 +10,7 @@ import functools
 import io
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,11 +20,30 @@ from flyback.rehearsal.front import VIA
 from flyback.rehearsal.identities import ROOT
 from flyback.rehearsal.middleware.faults import DroppedError
 
-__all__ = ["Clients"]
+__all__ = ["Caller", "Clients"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who makes a call from within the cloud.
+
+    Args:
+        access_key: Access key id.
+        secret: Secret access key.
+        token: Session token; empty for long-lived keys.
+        via: The service that calls on the holder's behalf; empty where the holder calls itself.
+        source_arn: The resource for whose sake a service calls (`aws:SourceArn`), or empty.
+    """
+
+    access_key: str = ROOT.access_key
+    secret: str = ROOT.secret
+    token: str = ""
+    via: str = ""
+    source_arn: str = ""
 
 
 class Clients:
-    """Makes clients of the account's root user, each once.
+    """Makes clients of the account's root user, each once, and of anybody else.
 
     Args:
         respond: The front.
@@ -47,8 +67,18 @@ class Clients:
         with self._lock:
             key = (service, region, via)
             if key not in self._made:
-                self._made[key] = self._make(service, region, via)
+                self._made[key] = self.of(service, region, Caller(via=via))
             return self._made[key]
+
+    def of(self, service: str, region: str, caller: Caller) -> Any:
+        """A new boto3 client of somebody in particular; it holds no socket.
+
+        Args:
+            service: As boto3 names it.
+            region: For instance `us-east-1`.
+            caller: Whose.
+        """
+        return self._make(service, region, caller)
 
     def close(self) -> None:
         """Close every client."""
@@ -57,35 +87,39 @@ class Clients:
                 client.close()
             self._made = {}
 
-    def _make(self, service: str, region: str, via: str) -> Any:
+    def _make(self, service: str, region: str, caller: Caller) -> Any:
         from botocore.config import Config
 
         client = _session().client(
             service,
             region_name=region,
             endpoint_url=self._endpoint,
+            aws_access_key_id=caller.access_key,
+            aws_secret_access_key=caller.secret,
+            aws_session_token=caller.token or None,
             config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
         )
 
-        self.carry(client.meta.events, via)
+        self.carry(client.meta.events, caller)
         return client
 
-    def carry(self, events: Any, via: str = "") -> None:
+    def carry(self, events: Any, caller: Caller | None = None) -> None:
         """Answer what botocore clients with this event system send, instead of a socket.
 
         Handlers of `before-send` that were registered earlier see each request first.
         """
+        whose = caller or Caller()
 
         def send(request: Any, **_: Any) -> Any:
-            return _response(request, self._answer(request, via))
+            return _response(request, self._answer(request, whose))
 
         events.register("before-send", send)
 
-    def _answer(self, request: Any, via: str) -> Response:
+    def _answer(self, request: Any, caller: Caller) -> Response:
         from botocore.exceptions import ConnectionClosedError
 
         try:
-            return self._respond(_environ(request, via))
+            return self._respond(_environ(request, caller))
         except DroppedError as dropped:
             raise ConnectionClosedError(endpoint_url=request.url) from dropped
 
@@ -98,11 +132,7 @@ def _session() -> Any:
 
     core = Session()
     core.register_component("data_loader", model_loader())
-    return boto3.Session(
-        botocore_session=core,
-        aws_access_key_id=ROOT.access_key,
-        aws_secret_access_key=ROOT.secret,
-    )
+    return boto3.Session(botocore_session=core)
 
 
 class _Raw(io.BytesIO):
@@ -121,7 +151,7 @@ def _response(request: Any, response: Response) -> Any:
     return AWSResponse(request.url, response.status, headers, _Raw(response.body))
 
 
-def _environ(request: Any, via: str) -> dict[str, Any]:
+def _environ(request: Any, caller: Caller) -> dict[str, Any]:
     parts = urlsplit(request.url)
     body = request.body if request.body is not None else b""
     if hasattr(body, "read"):
@@ -140,7 +170,7 @@ def _environ(request: Any, via: str) -> dict[str, Any]:
         "HTTP_HOST": parts.netloc,
         "wsgi.url_scheme": parts.scheme,
         "wsgi.input": io.BytesIO(body),
-        VIA: via,
+        VIA: f"{caller.via}:{caller.source_arn}" if caller.source_arn else caller.via,
     }
     for name, value in request.headers.items():
         key = name.upper().replace("-", "_")

@@ -258,7 +258,9 @@ def _used(receipt: Receipt) -> str:
     machine = usage.instance_type or "this machine"
     place = f" in {usage.zone or receipt.region}" if usage.zone or receipt.region else ""
     boot = f", {format_duration(usage.boot_hours)} of it booting" if usage.boot_hours else ""
-    return f"{machine}{place} for {format_duration(usage.hours)}{boot}"
+    again = format_duration(usage.lost_work_s / 3600)
+    lost = f"; interruptions cost {again} of its work" if usage.lost_work_s else ""
+    return f"{machine}{place} for {format_duration(usage.hours)}{boot}{lost}"
 
 
 def _checks(certificate: Certificate) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flyback.spec.job import JobSpec
 
-__all__ = ["Attempt", "Launch", "Refusal"]
+__all__ = ["Attempt", "Launch", "Place", "Refusal"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,8 @@ class Attempt:
         region: AWS region that was asked; empty on the local engine.
         asked_at: Seconds since the epoch, of the last time; None where it was not asked yet.
         refusals: What gave no machine, and why; also beside a machine that another pool gave.
+        ended_at: When its machine ended, where somebody looked before EC2 forgot it.
+        end_reason: EC2's StateReason code then.
     """
 
     number: int
@@ -60,6 +62,8 @@ class Attempt:
     region: str = ""
     asked_at: float | None = None
     refusals: tuple[Refusal, ...] = ()
+    ended_at: float | None = None
+    end_reason: str = ""
 
     @property
     def is_answered(self) -> bool:
@@ -68,6 +72,23 @@ class Attempt:
         One that was stored and is not answered may have made a machine that nobody has seen.
         """
         return self.instance_id is not None or any(refusal.code for refusal in self.refusals)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a deployment keeps its schedules, and who acts for them.
+
+    Args:
+        group: Schedule group.
+        terminate_role: ARN of the role that may terminate the deployment's machines.
+        guardian: ARN of the guardian; empty where only machines are armed.
+        invoke_role: ARN of the role that may invoke the guardian.
+    """
+
+    group: str
+    terminate_role: str
+    guardian: str = ""
+    invoke_role: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +111,7 @@ class Launch:
         attempts: In order; the last one is current.
         rehearsed: Whether the account is an emulated one.
         public_address: Whether its machines have a public IPv4 address.
+        place: Where its schedules are; None on the local engine.
         network_gbps: Instance type → sustained bandwidth, Gbit/s, of those that were asked for.
     """
 
@@ -108,4 +130,5 @@ class Launch:
     attempts: tuple[Attempt, ...] = ()
     rehearsed: bool = False
     public_address: bool = True
+    place: Place | None = None
     network_gbps: Mapping[str, float] = field(default_factory=dict)

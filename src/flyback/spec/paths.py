@@ -10,9 +10,23 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["BUNDLES", "WORKDIRS", "AttemptPaths", "RunPaths", "bundle_key", "home", "workdir_key"]
+__all__ = [
+    "BUNDLES",
+    "COMPLETE",
+    "LEASES",
+    "WORKDIRS",
+    "AttemptPaths",
+    "LeasePaths",
+    "RunPaths",
+    "bundle_key",
+    "home",
+    "workdir_key",
+]
 
 BUNDLES = "bundles"
+COMPLETE = "COMPLETE"
+"""The file that a job writes last into a checkpoint's folder."""
+LEASES = "leases"
 WORKDIRS = "workdirs"
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -116,6 +130,11 @@ class RunPaths:
         return f"{self.prefix}/certificate.json"
 
     @property
+    def ledger(self) -> str:
+        """Prefix of the guardian's create-ledger: one object per entry."""
+        return f"{self.prefix}/ledger"
+
+    @property
     def marker(self) -> str:
         """The run's terminal marker, created with If-None-Match."""
         return f"{self.prefix}/marker.json"
@@ -128,3 +147,31 @@ class RunPaths:
     def attempt(self, number: int) -> AttemptPaths:
         """Keys of attempt `number`, which counts from 1."""
         return AttemptPaths(f"{self.prefix}/attempts/{number}")
+
+
+@dataclass(frozen=True)
+class LeasePaths:
+    """Keys of what the guardian acts on, while a run may have a machine.
+
+    They lie beside the runs, where machines can't write: a job must not be able to tell the
+    guardian what to launch.
+    """
+
+    run_id: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{LEASES}/{self.run_id}"
+
+    @property
+    def launch(self) -> str:
+        return f"{self.prefix}/launch.json"
+
+    @property
+    def extension(self) -> str:
+        """A move of the deadline that has begun; gone once it is complete, or undone."""
+        return f"{self.prefix}/extension.json"
+
+    def request(self, number: int) -> str:
+        """An attempt of the guardian's, stored before it asks, with If-None-Match."""
+        return f"{self.prefix}/attempt-{number}.json"

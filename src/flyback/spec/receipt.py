@@ -45,6 +45,8 @@ class Usage:
         get_requests: S3 requests of the GET class.
         image_bytes: Container image kept in the registry for this run.
         public_address: Whether the machine had a public IPv4 address.
+        lost_work_s: Seconds of computing that interruptions cost: done after the last checkpoint
+            that a later attempt could go on from.
     """
 
     instance_type: str | None
@@ -59,6 +61,7 @@ class Usage:
     get_requests: int
     image_bytes: int = 0
     public_address: bool = True
+    lost_work_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

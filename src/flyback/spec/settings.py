@@ -8,6 +8,7 @@ project = "sonar"
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -50,6 +51,7 @@ class Settings:
         name: Name of the deployment in the account.
         tags: Tags on everything that is created, for the bill: Project, Environment, Owner and
             CostCenter, as far as the file sets them.
+        max_usd_per_day: What all runs of a day (UTC) may cost together, USD.
         source: The file; None where there is none.
     """
 
@@ -59,10 +61,12 @@ class Settings:
     profile: str | None = None
     name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    max_usd_per_day: float | None = None
     source: Path | None = None
 
 
 _KEYS = tuple(f.name for f in fields(Settings) if f.name != "source")
+_PER_DAY = "max_usd_per_day"
 _TAG_NAMES = {
     "project": "Project",
     "environment": "Environment",
@@ -162,12 +166,10 @@ def _unknown(key: str, known: tuple[str, ...]) -> str:
 def _fault(key: str, value: Any) -> tuple[str, str] | None:
     if key == "tags":
         return f"a table is expected, not {shown(value)}", "write `[tags]` and the tags below it"
+    if key == _PER_DAY:
+        return _no_amount(value)
     if key in _CHOICES:
-        if value in _CHOICES[key]:
-            return None
-        guess = closest(value, _CHOICES[key]) if isinstance(value, str) else None
-        remedy = f"did you mean {guess}?" if guess else f"write {listed(_CHOICES[key], 'or')}"
-        return f"{shown(value)} is none of {listed(_CHOICES[key])}", remedy
+        return _no_choice(key, value)
     if not isinstance(value, str) or not value:
         return f"text is expected, not {shown(value)}", f'write `{key} = "…"`'
     if key in _GRAMMARS:
@@ -175,6 +177,21 @@ def _fault(key: str, value: Any) -> tuple[str, str] | None:
         if not grammar.fullmatch(value):
             return f"{value!r} is {what}", remedy
     return None
+
+
+def _no_choice(key: str, value: Any) -> tuple[str, str] | None:
+    if value in _CHOICES[key]:
+        return None
+    guess = closest(value, _CHOICES[key]) if isinstance(value, str) else None
+    remedy = f"did you mean {guess}?" if guess else f"write {listed(_CHOICES[key], 'or')}"
+    return f"{shown(value)} is none of {listed(_CHOICES[key])}", remedy
+
+
+def _no_amount(value: Any) -> tuple[str, str] | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and 0 < value < math.inf:
+        return None
+    return f"{shown(value)} is no amount above 0", "write USD as a number, for example 5.0"
 
 
 def _line(text: str, key: str) -> int:

@@ -66,8 +66,10 @@ def _run(options: argparse.Namespace, stop: Stop) -> int:
     from flyback.workloads.report import render
     from flyback.workloads.runner import Setting, measure
 
+    place = os.environ.get("FLYBACK_CHECKPOINT_DIR")
     setting = Setting(
         samples_dir=options.samples_dir,
+        checkpoint_dir=Path(place) if place else None,
         clock=clock_from_environment(os.environ),
         stop=stop,
         report=_say,

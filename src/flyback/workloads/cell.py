@@ -35,6 +35,7 @@ class Setting:
 
     Args:
         samples_dir: Folder for raw samples; None keeps none.
+        checkpoint_dir: Folder where a pass over an input keeps its place; None keeps none.
         timer: Clock of the latencies, ns.
         clock: Time of day.
         stop: Whether to end early.
@@ -48,6 +49,7 @@ class Setting:
     """
 
     samples_dir: Path | None = None
+    checkpoint_dir: Path | None = None
     timer: Timer = time.perf_counter_ns
     clock: Clock = field(default_factory=SystemClock)
     stop: Stop = field(default_factory=Stop)

@@ -23,7 +23,7 @@ from flyback.workloads.samples import save
 from flyback.workloads.timing import SETTLE, Timing, timer_overhead_ns
 from flyback.workloads.workload import Stream, Work
 
-__all__ = ["complete", "draft", "refused", "streamed"]
+__all__ = ["complete", "draft", "given", "refused", "streamed"]
 
 _CLOSED = "closed loop: the next call starts when the last one has ended"
 _OPEN = "open loop: each call is due at a fixed time, and its latency counts from then"
@@ -59,6 +59,11 @@ def refused(result: Result, cell: Cell) -> Result:
     return dataclasses.replace(
         result, status="invalid", reason=cell.failure, accuracy=cell.gate.record()
     )
+
+
+def given(result: Result, cell: Cell, values: Mapping[str, Any]) -> Result:
+    """The row of one pass over an input: what it gave, and no times."""
+    return dataclasses.replace(result, accuracy=cell.gate.record(), values=dict(values))
 
 
 def complete(result: Result, cell: Cell, extra: dict[str, Any] | None = None) -> Result:

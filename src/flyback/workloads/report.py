@@ -16,6 +16,9 @@ _LABELS = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p999": "p99.
 def render(result: Result) -> list[str]:
     """Lines of the table; a figure that too few samples support says how many it takes."""
     head = f"{result.workload['name']} · {result.status}"
+    if result.values is not None:
+        rows = [_row(name, "", str(value)) for name, value in result.values.items()]
+        return [head, *_accuracy(result), *rows]
     if result.latency_ns is None:
         return [head, *_accuracy(result), f"  {result.reason}"]
     return [

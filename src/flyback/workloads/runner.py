@@ -8,8 +8,8 @@ from flyback.spec.result import Result
 from flyback.workloads.cell import Cell, Setting
 from flyback.workloads.declaration import Declaration
 from flyback.workloads.parameters import Parameters
-from flyback.workloads.record import complete, draft, refused
-from flyback.workloads.workload import Workload
+from flyback.workloads.record import complete, draft, given, refused
+from flyback.workloads.workload import Journey, Workload
 
 __all__ = ["Setting", "measure"]
 
@@ -38,6 +38,10 @@ def measure(
         )
         if not cell.check():
             return refused(result, cell)
+        journey = Journey(folder=setting.checkpoint_dir, stop=setting.stop, report=setting.report)
+        whole = workload.whole(journey)
+        if whole is not None:
+            return given(result, cell, whole)
         cell.warm()
         cell.sample()
         if not cell.check_again():

@@ -6,10 +6,12 @@ The runner owns timing, statistics and the record; a workload only computes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from flyback.workloads.stopping import Stop
 from flyback.workloads.timing import DeviceClock
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-__all__ = ["Comparison", "Prepared", "Stream", "Work", "Workload"]
+__all__ = ["Comparison", "Journey", "Prepared", "Stream", "Work", "Workload"]
 
 P = TypeVar("P")
 
@@ -112,6 +114,21 @@ class Comparison:
     expected: Array
 
 
+@dataclass(frozen=True, kw_only=True)
+class Journey:
+    """What a pass that may be interrupted stands on.
+
+    Args:
+        folder: Where it keeps its place; None keeps none.
+        stop: Asked between two steps whether to end.
+        report: Told how far it is.
+    """
+
+    folder: Path | None
+    stop: Stop
+    report: Callable[[str], None]
+
+
 class Workload(ABC, Generic[P]):
     """One benchmark. Created without arguments, then `setup`, `gate`, and many times `run`.
 
@@ -146,6 +163,18 @@ class Workload(ABC, Generic[P]):
     @abstractmethod
     def work(self) -> Work:
         """What each result of `run` stands for."""
+
+    def whole(self, journey: Journey) -> Mapping[str, Any] | None:
+        """Where the parameters ask for one pass over the input instead of timing: what it gave.
+
+        Called after the gate. It keeps its place in `journey`, so that a pass that was interrupted
+        goes on, on whatever machine.
+
+        Raises:
+            InterruptedRunError: it was asked to end; its place is kept.
+        """
+        del journey
+        return None
 
     def gate(self) -> Iterator[Comparison]:
         """Comparisons that must pass before anything is timed; by default, one call's results."""

@@ -258,8 +258,8 @@ def test_an_unsupported_function_is_named(cloud: Any) -> None:
     ("body", "what"),
     [
         (
-            "Resources: {F: {Type: AWS::Lambda::Function}}",
-            "the resource types AWS::Lambda::Function",
+            "Resources: {T: {Type: AWS::DynamoDB::Table}}",
+            "the resource types AWS::DynamoDB::Table",
         ),
         (
             "Resources: {B: {Type: AWS::S3::Bucket, Properties: {WebsiteConfiguration: {}}}}",

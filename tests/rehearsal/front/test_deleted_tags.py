@@ -70,3 +70,20 @@ def test_a_certificate_looks_behind_what_is_remembered(
     assert certificate.clean
     monkeypatch.setattr(certify, "is_there", lambda _session, _arn: True)
     assert not remove(cloud, OPTIONS, keep_data=False, report=silent).clean
+
+
+def test_a_bucket_is_named_where_it_stands(cloud: Cloud) -> None:
+    """By its own region alone, as every other resource."""
+    assert cloud.emulated is not None
+    for region, constraint in {
+        "us-east-1": {},
+        "eu-west-1": {"CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}},
+    }.items():
+        s3 = cloud.emulated.clients("s3", region)
+        s3.create_bucket(Bucket=f"red-{region}", **constraint)
+        tags = [{"Key": "color", "Value": "red"}]
+        s3.put_bucket_tagging(Bucket=f"red-{region}", Tagging={"TagSet": tags})
+    for region in ("us-east-1", "eu-west-1"):
+        client = cloud.emulated.clients("resourcegroupstaggingapi", region)
+        answer = client.get_resources(TagFilters=[{"Key": "color"}])["ResourceTagMappingList"]
+        assert [item["ResourceARN"] for item in answer] == [f"arn:aws:s3:::red-{region}"]

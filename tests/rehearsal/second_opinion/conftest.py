@@ -332,6 +332,21 @@ def _template(client: Callable[[str], Any], template_id: str) -> Document:
     return {"Template": found, "Version": versions["LaunchTemplateVersions"][0]}
 
 
+def _topic(client: Callable[[str], Any], arn: str) -> Document:
+    sns = client("sns")
+    found = dict(sns.get_topic_attributes(TopicArn=arn)["Attributes"])
+    found["Tags"] = _optional(sns.list_tags_for_resource, "Tags", ResourceArn=arn)
+    return found
+
+
+def _schedule_group(client: Callable[[str], Any], physical_id: str) -> Document:
+    scheduler = client("scheduler")
+    found = _answer(scheduler.get_schedule_group, Name=physical_id.rsplit("/", 1)[-1])
+    arn = found["Arn"]
+    found["Tags"] = _optional(scheduler.list_tags_for_resource, "Tags", ResourceArn=arn)
+    return found
+
+
 def _described(method: str, key: str, argument: str) -> Callable[[Callable[[str], Any], str], Any]:
     def read(client: Callable[[str], Any], physical_id: str) -> Document:
         return _one(getattr(client("ec2"), method), key, **{argument: [physical_id]})
@@ -358,6 +373,8 @@ READERS: dict[str, Callable[[Callable[[str], Any], str], Any]] = {
     "AWS::Logs::LogGroup": _log_group,
     "AWS::S3::Bucket": _bucket,
     "AWS::S3::BucketPolicy": _bucket_policy,
+    "AWS::SNS::Topic": _topic,
+    "AWS::Scheduler::ScheduleGroup": _schedule_group,
 }
 
 

@@ -145,7 +145,8 @@ def test_proof_second_opinion(rehearsed: Any, ministack: Any, reader: Any) -> No
         for cloud in (rehearsed, ministack):
             cloud.delete(stack)
         assert [each.left() for each in readers] == [[], []]
-    assert not judge(found, entries)
+    wrong = judge(found, entries)
+    assert not wrong, "\n".join(wrong)
     print(
         f"PROOF second-opinion resources={resources} types={len(types)} "
         f"differences_explained={len(found)} explanations={len(entries)}"

@@ -2,8 +2,9 @@
 
 A recorded question is about this bucket and that machine; a policy is written before they exist. So
 identifiers that AWS makes up become `*`, and names that follow from the deployment's stay.
-`data/deployer.csv` holds what rehearsals recorded of the person who deploys and runs,
-CloudFormation on their behalf included; tests record again and compare.
+`data/deployer.csv` holds what rehearsals recorded of the person who deploys and runs: their own
+calls, those that CloudFormation makes on their behalf, and what the schemas of the templates'
+resource types ask besides (`handlers`); tests record again and compare.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from flyback.audit.iam.asked import Asked
 from flyback.audit.iam.needs import UnmappedError
+from flyback.audit.iam.patterns import like
 from flyback.errors import UserError
 
 __all__ = [
@@ -39,6 +41,7 @@ MANAGED_POLICY_CHARACTERS = 6144
 ROLE_POLICY_CHARACTERS = 10_240
 """Of all inline policies of a role together (as above)."""
 
+_OF_TAGS = ("ec2:CreateTags", "ec2:DeleteTags")
 _KEPT = ("iam:PassedToService", "ec2:CreateAction")
 _VERSION = "2012-10-17"
 
@@ -111,16 +114,26 @@ def smallest(asked: Iterable[Asked], place: Place) -> tuple[Wanted, ...]:
     return tuple(sorted(_covering(found)))
 
 
-def recorded() -> tuple[Wanted, ...]:
-    """What the deployer needs, as recorded."""
+def recorded(*, ci: bool = False) -> tuple[Wanted, ...]:
+    """What the deployer needs, as recorded.
+
+    Args:
+        ci: Also what `up --ci` needs, and `down` where there was one.
+    """
     text = resources.files(__package__).joinpath("data/deployer.csv").read_text()
     lines = (line for line in text.splitlines() if not line.startswith("#"))
-    return tuple(sorted(Wanted(**item) for item in csv.DictReader(lines)))
+    found = [(item.pop("for"), Wanted(**item)) for item in csv.DictReader(lines)]
+    return tuple(sorted(wanted for purpose, wanted in found if ci or not purpose))
 
 
-def deployer_policy(*places: Place) -> dict[str, Any]:
-    """The policy of whoever runs `up`, `run` and `down` in these places."""
-    return policy_of(recorded(), *places)
+def deployer_policy(*places: Place, ci: bool = False) -> dict[str, Any]:
+    """The policy of whoever runs `up`, `run` and `down` in these places.
+
+    Args:
+        places: Where.
+        ci: Also of whoever runs `up --ci`, which makes a role and an identity provider.
+    """
+    return policy_of(recorded(ci=ci), *places)
 
 
 def characters(document: Mapping[str, Any]) -> int:
@@ -184,12 +197,12 @@ def policy_of(wanted: Iterable[Wanted], *places: Place) -> dict[str, Any]:
     """A policy document: one statement for each set of resources and each condition key.
 
     Actions of EC2 share one statement: each takes resources of its own types only, so that their
-    joint list grants no more, and a role's policy holds 10,240 characters. CreateTags takes any.
+    joint list grants no more, and a role's policy holds 10,240 characters. Those of tags take any.
     """
     granted: dict[tuple[str, str], _Granted] = {}
     for item in wanted:
         service = item.action.partition(":")[0]
-        joint = service == "ec2" and item.resource != "*" and item.action != "ec2:CreateTags"
+        joint = service == "ec2" and item.resource != "*" and item.action not in _OF_TAGS
         key, _, value = item.condition.partition("=")
         found = granted.setdefault(("ec2" if joint else item.action, key), _Granted())
         found.actions.add(item.action)
@@ -240,6 +253,7 @@ _FOLDER = re.compile(r"^(arn:[^:]+:s3:::[^/]+/[^/]+)/.+$")
 _STACK = re.compile(r"^(arn:[^:]+:cloudformation:[^:]+:[^:]+:stack/[^/]+)/.*$")
 _MADE_UP = re.compile(r"^(.*:(?:role|instance-profile)/[A-Za-z0-9-]+?-(?:core|ci))-[A-Za-z0-9-]+$")
 _LOGS = re.compile(r"^(arn:[^:]+:logs:[^:]+:[^:]+:log-group:/flyback/[^/]+)/[^:]*(:.*)?$")
+_SCHEDULE = re.compile(r"^(arn:[^:]+:scheduler:[^:]+:[^:]+:schedule/[^/]+)/.*$")
 _SECRET = re.compile(r"^(arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:flyback)/.*$")
 _AMI = re.compile(r"^(arn:[^:]+:ssm:[^:]+::parameter/aws/service/deeplearning/ami)/.*$")
 
@@ -255,13 +269,15 @@ def _general(resource: str, place: Place) -> str:
         (_STACK, r"\1/*"),
         (_MADE_UP, r"\1-*"),
         (_LOGS, r"\1/*"),
+        (_SCHEDULE, r"\1/*"),
         (_SECRET, r"\1/*"),
         (_AMI, r"\1/*"),
     ):
         resource = pattern.sub(replacement, resource)
     resource = resource.replace(f"arn:{place.partition}:", "arn:{p}:", 1)
     resource = resource.replace(place.account, "{a}").replace(place.region, "{r}")
-    return re.sub(rf"(?<=[:/]){re.escape(place.name)}(?=[-/]|$)", "{name}", resource)
+    ours = rf"(?<=[:/])(flyback-)?{re.escape(place.name)}(?=[-/]|$)"
+    return re.sub(ours, r"\1{name}", resource)
 
 
 def _covering(found: set[Wanted]) -> Iterator[Wanted]:
@@ -273,11 +289,7 @@ def _covering(found: set[Wanted]) -> Iterator[Wanted]:
             if other != item
             and other.action == item.action
             and other.condition in (item.condition, "")
-            and (other.resource == item.resource or _begins(item.resource, other.resource))
+            and like(other.resource, item.resource)
         )
         if next(wider, None) is None:
             yield item
-
-
-def _begins(resource: str, pattern: str) -> bool:
-    return pattern.endswith("*") and resource.startswith(pattern[:-1])

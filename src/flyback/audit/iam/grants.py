@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 from flyback.audit.iam.asked import Asked, Attached, answer, concerns
+from flyback.audit.iam.handlers import CALLED, handler_rows
 from flyback.audit.iam.needs import rows
 from flyback.audit.iam.trust import too_trusting
 
@@ -203,8 +204,12 @@ def _described(action: str) -> bool:
 
 @functools.cache
 def _resources() -> Mapping[str, set[str]]:
-    """Action → the resources that the table asks about."""
+    """Action → the resources that the tables ask about."""
     asked: dict[str, set[str]] = {}
+    for kinds in handler_rows().values():
+        for listed in kinds:
+            if listed.granted and listed.resource != CALLED:
+                asked.setdefault(listed.action, set()).update(listed.resource.split())
     for items in rows().values():
         for row in items:
             asked.setdefault(row.action, set()).add(row.resource)

@@ -118,7 +118,12 @@ class Deployment:
         state.desired, state.made = want, None
         self._enter(state, verb, reason)
         site = self._engine.site(self._stack, name)
-        failure = self._attempt(state, lambda: handler.create(site, want))
+
+        def make() -> None:
+            self._engine.permit(self._stack, state.type, "create", want)
+            handler.create(site, want)
+
+        failure = self._attempt(state, make)
         state.made = site.claimed
         if failure:
             return self._failing(name, failure)
@@ -133,6 +138,7 @@ class Deployment:
         site = self._engine.site(self._stack, state.logical_id)
 
         def change() -> None:
+            self._engine.permit(self._stack, state.type, "update", want)
             state.made = handler.update(site, made, old, want)
 
         unchanged = old == want  # only the template's attributes differ
@@ -156,7 +162,12 @@ class Deployment:
         assert made is not None  # noqa: S101  # only what exists is replaced
         self._enter(state, "UPDATE", _REPLACING)
         site = self._engine.site(self._stack, name)
-        failure = self._attempt(state, lambda: handler.delete(site, made, old.desired))
+
+        def remove() -> None:
+            self._engine.permit(self._stack, state.type, "delete", old.desired)
+            handler.delete(site, made, old.desired)
+
+        failure = self._attempt(state, remove)
         if failure:
             return self._failing(name, failure)
         self.recreated.add(name)

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from flyback.audit.iam.handlers import Handled, Verb
 from flyback.rehearsal.cloudformation.names import partition_of, suffix
-from flyback.rehearsal.cloudformation.resources.handler import Site
+from flyback.rehearsal.cloudformation.resources.handler import Desired, Site
 from flyback.rehearsal.cloudformation.stack import Register, Stack
 from flyback.spec.clock import Clock
 
-__all__ = ["Engine", "SimulatedClock"]
+__all__ = ["Engine", "Permit", "SimulatedClock"]
+
+Permit = Callable[[Handled, Verb], None]
+"""Lets a handler work on a resource in its caller's name, or raises AWS's refusal."""
 
 
 class SimulatedClock(Protocol):
@@ -37,13 +41,20 @@ class Engine:
     Args:
         clients: A boto3 client for a service in a region, calling the same emulated cloud.
         clock: Simulated time.
+        permit: Asked before each handler works; None asks nobody.
     """
 
-    def __init__(self, clients: Callable[[str, str], Any], clock: SimulatedClock) -> None:
+    def __init__(
+        self,
+        clients: Callable[[str, str], Any],
+        clock: SimulatedClock,
+        permit: Permit | None = None,
+    ) -> None:
         self.clock = clock
         self.stacks = Register()
         self.lock = threading.RLock()
         self._clients = clients
+        self._permit = permit
         self._made: dict[tuple[str, str], Any] = {}
         self._operations = 0
 
@@ -66,6 +77,24 @@ class Engine:
             logical_id=logical_id,
             suffix=suffix(stack.id, logical_id, stack.created_names),
         )
+
+    def permit(self, stack: Stack, kind: str, verb: Verb, desired: Desired) -> None:
+        """Ask for what AWS's handler of a type may do that the emulated one does not.
+
+        Raises:
+            AwsError: who called CloudFormation may not.
+        """
+        if self._permit is None:
+            return
+        handled = Handled(
+            type=kind,
+            stack=stack.name,
+            properties=desired.properties,
+            partition=partition_of(stack.region),
+            region=stack.region,
+            account=stack.account,
+        )
+        self._permit(handled, verb)
 
     def begin(self, stack: Stack, work: Callable[[Clock], None]) -> None:
         """Work on a stack in a thread of its own, in simulated time."""

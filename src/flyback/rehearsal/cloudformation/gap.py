@@ -22,7 +22,7 @@ from flyback.rehearsal.cloudformation.describe import (
     list_stack_resources,
     list_stacks,
 )
-from flyback.rehearsal.cloudformation.engine import Engine, SimulatedClock
+from flyback.rehearsal.cloudformation.engine import Engine, Permit, SimulatedClock
 from flyback.rehearsal.cloudformation.refusals import NotEmulatedError
 from flyback.rehearsal.cloudformation.requests_for_stacks import (
     continue_update_rollback,
@@ -85,12 +85,18 @@ class CloudFormationGap:
     Args:
         clients: A boto3 client for a service in a region, calling the same emulated cloud.
         clock: Simulated time.
+        permit: Asked before each handler works on a resource; None asks nobody.
     """
 
     service = "cloudformation"
 
-    def __init__(self, clients: Callable[[str, str], Any], clock: SimulatedClock) -> None:
-        engine = Engine(clients, clock)
+    def __init__(
+        self,
+        clients: Callable[[str, str], Any],
+        clock: SimulatedClock,
+        permit: Permit | None = None,
+    ) -> None:
+        engine = Engine(clients, clock, permit)
         self._engine = engine
         self._change_sets = ChangeSets(engine)
         plain = {

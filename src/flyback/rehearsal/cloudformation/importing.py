@@ -91,6 +91,7 @@ class Import(Deployment):
         site = self._engine.site(self._stack, name)
 
         def find() -> None:
+            self._engine.permit(self._stack, state.type, "import", want)
             state.made = HANDLERS[state.type].find(site, want)
 
         failure = self._wrong_identifier(state, want) or self._attempt(state, find)

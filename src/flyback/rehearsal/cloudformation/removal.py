@@ -51,9 +51,12 @@ class Removal:
         handler = HANDLERS[state.type]
         site = self._engine.site(self._stack, name)
         unique = f"{self._stack.id}/{len(self._stack.events)}"
-        code, reason = attempt(
-            state.type, unique, lambda: handler.delete(site, made, state.desired)
-        )
+
+        def take_away() -> None:
+            self._engine.permit(self._stack, state.type, "delete", state.desired)
+            handler.delete(site, made, state.desired)
+
+        code, reason = attempt(state.type, unique, take_away)
         if reason and code not in handler.gone:
             self._reasons[name] = reason
         return handler.pace.delete

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -168,7 +169,9 @@ class Ec2Gap:
                     f"The instance '{instance.id}' may not be terminated. Modify its "
                     "'disableApiTermination' instance attribute and try again.",
                 )
-        return {"TerminatingInstances": _changes(instances, self._machines.terminate)}
+        skip = str(call.params.get("SkipOsShutdown")).lower() == "true"
+        end = functools.partial(self._machines.terminate, skip_os_shutdown=skip)
+        return {"TerminatingInstances": _changes(instances, end)}
 
     def _stop(self, call: Call) -> Answer:
         return {"StoppingInstances": _changes(_instances(call), self._machines.stop)}

@@ -50,12 +50,15 @@ class Delays:
         pending: From launch to running.
         stopping: From stopping to stopped.
         shutting_down: From shutting-down to terminated.
+        hung: Likewise for one whose operating system does not answer, unless its shutdown is
+            skipped.
         remembered: How long EC2 still describes a terminated machine ("about an hour").
     """
 
     pending: float = 15.0
     stopping: float = 30.0
     shutting_down: float = 30.0
+    hung: float = 1200.0
     remembered: float = 3600.0
 
 
@@ -79,13 +82,18 @@ class Machines:
     Attributes:
         host: Runs them.
         launched: Told each machine that begins (moto's instance).
+        changed: Told each state that a machine enters.
+        warned: Told each notice that EC2 gives: `terminate`, `stop`, `hibernate`, or `rebalance`.
     """
 
     def __init__(self, clock: EventClock, delays: Delays | None = None) -> None:
         self._clock = clock
         self._delays = delays or Delays()
+        self._hung: set[str] = set()
         self.host: MachineHost = NoHost()
         self.launched: Callable[[Any], object] = lambda _: None
+        self.changed: Callable[[Any, str], object] = lambda *_: None
+        self.warned: Callable[[Any, str], object] = lambda *_: None
 
     def begin(self, instance: Any) -> None:
         """A pending machine boots, and runs after its while."""
@@ -94,30 +102,44 @@ class Machines:
         def run() -> None:
             with LOCK:
                 if instance.state == "pending" and instance.launch_time == launch:
-                    enter(instance, "running")
+                    self._enter(instance, "running")
 
+        self.changed(instance, "pending")
         self._clock.call_after(0, lambda: self._boot(instance))
         self._clock.call_after(self._delays.pending, run)
         self.launched(instance)
 
-    def terminate(self, instance: Any, reason: tuple[str, str] = _BY_USER) -> str:
+    def terminate(
+        self,
+        instance: Any,
+        reason: tuple[str, str] = _BY_USER,
+        *,
+        skip_os_shutdown: bool = False,
+    ) -> str:
         """End a machine; its volumes and interfaces go with it where they shall.
 
         Args:
             instance: moto's instance.
             reason: State reason: AWS's code and the words after it.
+            skip_os_shutdown: Do not wait for its operating system.
 
         Returns:
             The state that it was in.
         """
+        hung = instance.id in self._hung
         with LOCK:
             before = str(instance.state)
-            if before in ("shutting-down", "terminated"):
+            if before == "terminated" or (
+                before == "shutting-down" and not (hung and skip_os_shutdown)
+            ):
                 return before
-            enter(instance, "shutting-down")
-            self._explain(instance, reason)
+            if before != "shutting-down":
+                self._enter(instance, "shutting-down")
+                self._explain(instance, reason)
         self.host.halt(instance.id)  # at once: a machine that never waits would hold the clock
         delay = self._delays.shutting_down if before != "stopped" else 0.0
+        if hung and not skip_os_shutdown:
+            delay = self._delays.hung
         self._clock.call_after(delay, lambda: self._terminated(instance))
         return before
 
@@ -132,7 +154,7 @@ class Machines:
             if before in ("stopping", "stopped"):
                 return before
             _check_stoppable(instance)
-            enter(instance, "stopping")
+            self._enter(instance, "stopping")
             self._explain(instance, reason)
 
         def stopped() -> None:
@@ -140,6 +162,7 @@ class Machines:
                 if instance.state == "stopping":
                     with _kept(instance):
                         instance.stop()
+                    self.changed(instance, "stopped")
 
         self.host.halt(instance.id)  # at once: a machine that never waits would hold the clock
         self._clock.call_after(self._delays.stopping, stopped)
@@ -207,14 +230,58 @@ class Machines:
         if instance is not None:
             self.terminate(instance, _BY_EC2)
 
+    def hang(self, instance_id: str, *, frozen: bool) -> None:
+        """A machine's operating system no longer shuts down; frozen, it does nothing at all.
+
+        EC2 goes on calling it running, and waits long for it where it is told to end it.
+        """
+        self._hung.add(instance_id)
+        getattr(self.host, "hang", lambda *_: None)(instance_id, frozen)
+
+    def is_spot(self, instance_id: str) -> bool:
+        """Whether EC2 may take a machine back."""
+        return getattr(self._find(instance_id), "lifecycle", None) == "spot"
+
+    def restart(self, instance_id: str) -> None:
+        """A running machine reboots by itself; does nothing to any other."""
+        instance = self._find(instance_id)
+        if instance is not None and instance.state == "running":
+            self.reboot(instance)
+
+    def warn(self, instance_id: str, action: str, at: float) -> None:
+        """EC2 says that it takes a machine away: on the machine, and as an event.
+
+        Args:
+            instance_id: The machine.
+            action: `terminate`, `stop` or `hibernate`; `rebalance` for a raised risk.
+            at: When, in simulated seconds since the epoch.
+        """
+        instance = self._find(instance_id)
+        if instance is None or instance.state not in ("pending", "running"):
+            return
+        if action == "rebalance":
+            told = getattr(self.host, "recommend_rebalance", lambda *_: None)
+            told(instance_id, self._clock.now())
+        else:
+            getattr(self.host, "notice", lambda *_: None)(instance_id, action, at)
+        self.warned(instance, action)
+
+    def _enter(self, instance: Any, name: str) -> None:
+        enter(instance, name)
+        self.changed(instance, name)
+
     def _boot(self, instance: Any) -> None:
         if instance.state in ("pending", "running"):
             self.host.boot(instance.id, instance.region_name)
 
     def _terminated(self, instance: Any) -> None:
+        self._hung.discard(instance.id)
         with LOCK:
+            if instance.state == "terminated":
+                return
             with _kept(instance):
                 instance.terminate()
+            self.changed(instance, "terminated")
             state = instance.ec2_backend
             request = state.spot_instance_requests.get(
                 getattr(instance, "spot_instance_request_id", "")

@@ -19,6 +19,7 @@ from flyback.audit.iam import (
     evaluate,
     needs,
 )
+from flyback.audit.iam.handlers import Handled, Verb, handler_needs
 from flyback.rehearsal.call import AwsError, Call, Response
 from flyback.rehearsal.iam.attached import attached, described, policies_for
 from flyback.rehearsal.iam.denials import denial
@@ -100,6 +101,35 @@ class Judge:
                 raise AwsError("NotEmulated", f"{error.what}: {error.remedy}", 501) from error
             for need in questions:
                 self._decide(call, principal, session, _with(need, extra))
+
+    def check_handler(self, handled: Handled, verb: Verb, number: int) -> None:
+        """Ask who called CloudFormation for what AWS's handlers do, call by call, and ours don't.
+
+        Args:
+            handled: What is worked on.
+            verb: How.
+            number: Of the latest request.
+
+        Raises:
+            AwsError: AWS's own refusal, of the service that would be called.
+        """
+        signer = self._stack_caller
+        if signer is None or described(signer.principal, signer.session).kind == "root":
+            return
+        for need in handler_needs(handled, verb):
+            call = Call(
+                number=number,
+                service=need.action.partition(":")[0],
+                operation=f"{verb} {handled.type}",
+                region=handled.region,
+                account=handled.account,
+                principal=signer.principal,
+                via=_DELEGATED,
+            )
+            with LOCK:
+                principal, session, extra = self._subject(call, signer)
+                if principal is not None:
+                    self._decide(call, principal, session, _with(need, extra))
 
     def check_token(self, call: Call, identity: WebIdentity) -> None:
         """Let the bearer of a token pass, or refuse them: the role's trust decides alone.

@@ -37,7 +37,9 @@ class Schedule(Protocol):
 class Ends(Protocol):
     """What an interruption does to a machine."""
 
-    host: Any
+    def warn(self, instance_id: str, action: str, at: float) -> None:
+        """Say that it will be taken away."""
+        ...
 
     def reclaim(self, instance_id: str) -> None:
         """End it as EC2 does."""
@@ -103,10 +105,9 @@ class Reclaims:
             return instance.state in ("pending", "running")
 
         def warn() -> None:
-            notice = getattr(self._machines.host, "notice", None)
-            if notice is not None and instance.state == "running":
+            if is_there():
                 acted()
-                notice(instance.id, "terminate", at)
+                self._machines.warn(instance.id, "terminate", at)
 
         def end() -> None:
             if is_there():

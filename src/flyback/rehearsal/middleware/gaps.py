@@ -26,6 +26,14 @@ class Gaps:
     ) -> None:
         self._observe = observe
         self._routes: dict[tuple[str, str], Gap] = {}
+        self.add(*gaps)
+
+    def add(self, *gaps: Gap) -> None:
+        """Route to more gaps.
+
+        Raises:
+            ValueError: two gaps answer the same operation.
+        """
         for gap in gaps:
             for operation in gap.operations:
                 route = (gap.service, operation)

@@ -11,4 +11,13 @@ while IFS= read -r line <&3 && [[ $line != $'\r' ]]; do :; done
 IFS= read -r status <&3 || exit 126
 IFS= read -r stream <&3
 while IFS= read -r line <&3 || [[ -n $line ]]; do printf '%s\n' "$line" >&"$stream"; done
-exit "$status"
+[[ ${0##*/} == systemd-run && $status == 0 ]] || exit "$status"
+# No systemd here: a service is a child of the script that asked for it.
+while [[ $1 == --* ]]; do
+  case $1 in
+  --setenv=*) export "${1#*=}" ;;
+  --working-directory=*) cd "${1#*=}" || exit 200 ;;
+  esac
+  shift
+done
+exec "$@"

@@ -117,6 +117,10 @@ class InstanceSimulator:
         """Let a machine read that it is at a raised risk of being taken away."""
         self._machines[instance_id].imds.recommend_rebalance(at)
 
+    def hang(self, instance_id: str, frozen: bool) -> None:  # noqa: FBT001  # the host's protocol
+        """Let a machine ignore `shutdown`, its timer included; frozen, it does nothing at all."""
+        self._machines[instance_id].hang(frozen=frozen)
+
     def record(self, instance_id: str) -> Mapping[str, Any]:
         """What is kept of a machine: isolation, exit code, shim calls, events."""
         return self._machines[instance_id].record.content

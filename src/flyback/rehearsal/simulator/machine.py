@@ -84,6 +84,7 @@ class Machine:
         self._facts = Ec2Facts(instance_id, region, world.clients, world.clock.now)
         self._lock = threading.RLock()
         self._life = 0
+        self._hung = False
         self._starting: Handle | None = None
         self._timer: Handle | None = None
         self._server: LoopbackServer | None = None
@@ -107,7 +108,7 @@ class Machine:
         """Begin a life: its scripts run once the boot's simulated seconds have passed."""
         with self._lock:
             self._life += 1
-            life = self._life
+            life, self._hung = self._life, False
             delay = self._chance.uniform(*self._boot_seconds)
             self._starting = self._world.clock.call_after(delay, lambda: self._start(life))
             self.record.event(self.now(), "boot")
@@ -133,13 +134,21 @@ class Machine:
             self.record.event(self.now(), "off")
         self._world.clock.leave(self._id)
 
+    def hang(self, *, frozen: bool) -> None:
+        """Ignore `shutdown` from now on, until the next boot; frozen, do nothing at all."""
+        with self._lock:
+            life, self._hung = self._life, True
+        self.record.event(self.now(), "hung")
+        if frozen:
+            self._stop(life)
+
     def reboot(self) -> None:
         """End this life and begin another."""
         self._change("reboot", self._life)
 
     def _change(self, kind: Literal["off", "reboot"], life: int) -> None:
         """Switch off, for good or for another life; from an event of the clock."""
-        if life != self._life:
+        if life != self._life or (self._hung and kind == "off"):
             return
         self.halt(life)
         if kind == "reboot":
@@ -239,7 +248,7 @@ class Machine:
             life, kind = self._life, power.kind
             if self._timer is not None:
                 self._timer.cancel()
-            if kind == "cancel":
+            if kind == "cancel" or (self._hung and power.at is None):
                 return None
             if power.at is not None:
                 self._timer = self._world.clock.call_at(power.at, lambda: self._change(kind, life))

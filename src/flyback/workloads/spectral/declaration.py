@@ -42,8 +42,10 @@ class SpectralParameters:
     )
     scale: Literal["none", "1/N", "1/sqrt(N)"] = parameter("1/N", "factor on the spectrum")
     output: Literal["magnitude", "complex"] = parameter("magnitude", "what a frame becomes")
-    mode: Literal["streaming", "batch"] = parameter(
-        "streaming", "streaming: samples arrive chunk by chunk; batch: many frames in one call"
+    mode: Literal["streaming", "batch", "digest"] = parameter(
+        "streaming",
+        "streaming: samples arrive chunk by chunk; batch: many frames in one call; digest: one "
+        "pass over `frames` frames that can be interrupted, and the hash of all spectra",
     )
     arrival: Literal["closed", "open"] = parameter(
         "closed",
@@ -150,8 +152,8 @@ class SpectralParameters:
 
     @property
     def frames_per_call(self) -> int:
-        """Frames that one latency sample stands for: 1 when streaming."""
-        return (self.batch or _DEFAULT_BATCH) if self.mode == "batch" else 1
+        """Frames that one latency sample, or one step of a digest, stands for; 1 when streaming."""
+        return 1 if self.mode == "streaming" else self.batch or _DEFAULT_BATCH
 
 
 def check_files(parameters: Any, locate: Locate) -> None:

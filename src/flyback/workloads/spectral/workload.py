@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from flyback.workloads.spectral.declaration import SpectralParameters
+from flyback.workloads.spectral.digest import chained
 from flyback.workloads.spectral.engines import Transform, choose
 from flyback.workloads.spectral.framing import Framer, Loop, frames_of
 from flyback.workloads.spectral.loading import load
 from flyback.workloads.spectral.recording import inspect, suits
 from flyback.workloads.spectral.signals import SIGNALS, synthesize
 from flyback.workloads.spectral.windows import coefficients
-from flyback.workloads.workload import Comparison, Prepared, Stream, Work, Workload
+from flyback.workloads.workload import Comparison, Journey, Prepared, Stream, Work, Workload
 
 __all__ = ["SNR_FLOOR_DB", "Spectral", "reference_spectra", "stream_spectra"]
 
@@ -131,6 +134,20 @@ class Spectral(Workload[SpectralParameters]):
                     expected=reference_spectra(p, frames, kind),
                 )
 
+    def whole(self, journey: Journey) -> Mapping[str, Any] | None:
+        p = self._parameters
+        if p.mode != "digest":
+            return None
+        step = p.frames_per_call * p.hop
+
+        def spectra(number: int) -> Array:
+            stretch = self._loop.take(number * step, self._span)
+            return self._transform(frames_of(stretch, p.nfft, p.hop))
+
+        about = {**dataclasses.asdict(p), "input": dict(self._input.source)}
+        identity = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+        return chained(spectra, -(-p.frames // p.frames_per_call), identity, journey)
+
     def work(self) -> Work:
         """Operations and bytes of a frame.
 
@@ -164,7 +181,7 @@ class Spectral(Workload[SpectralParameters]):
     def _offline(self, transform: Transform, signal: Array, frames: Array) -> Array:
         """Spectra of a short signal by the way that is timed."""
         p = self._parameters
-        if p.mode == "batch":
+        if p.mode != "streaming":
             return transform(frames)
         framer = Framer(signal.shape[0], p.nfft, p.hop, p.dtype)
         cuts = np.random.default_rng(p.seed).integers(0, signal.shape[1] + 1, 2 * _GATE_FRAMES)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from flyback.rehearsal.cloudformation.resources.ecr import Repository
+from flyback.rehearsal.cloudformation.resources.events import Rule
+from flyback.rehearsal.cloudformation.resources.functions import Function, Permission
 from flyback.rehearsal.cloudformation.resources.handler import Handler
 from flyback.rehearsal.cloudformation.resources.iam import InstanceProfile, ManagedPolicy, Role
 from flyback.rehearsal.cloudformation.resources.launch_template import LaunchTemplate
@@ -21,6 +23,7 @@ from flyback.rehearsal.cloudformation.resources.routing import (
     VpcEndpoint,
 )
 from flyback.rehearsal.cloudformation.resources.s3 import Bucket, BucketPolicy
+from flyback.rehearsal.cloudformation.resources.schedules import Schedule, ScheduleGroup
 from flyback.rehearsal.cloudformation.resources.security_group import SecurityGroup
 from flyback.rehearsal.cloudformation.resources.sns import Subscription, Topic
 from flyback.rehearsal.cloudformation.resources.ssm import Parameter
@@ -36,6 +39,7 @@ __all__ = ["HANDLERS"]
 _ALL: Final[tuple[Handler, ...]] = (
     Bucket(),
     BucketPolicy(),
+    Function(),
     InstanceProfile(),
     InternetGateway(),
     LaunchTemplate(),
@@ -43,10 +47,14 @@ _ALL: Final[tuple[Handler, ...]] = (
     ManagedPolicy(),
     OidcProvider(),
     Parameter(),
+    Permission(),
     Repository(),
     Role(),
     Route(),
     RouteTable(),
+    Rule(),
+    Schedule(),
+    ScheduleGroup(),
     SecurityGroup(),
     Subnet(),
     SubnetRouteTableAssociation(),

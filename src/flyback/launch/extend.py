@@ -1,0 +1,117 @@
+"""A later deadline: every killer moves, or none.
+
+Crash-safe by order. An intention is stored first and the launch that the guardian holds is written
+last; between them schedules and tag move. Whoever is cut off in between leaves killers at the old
+deadline, of which the earliest ends the run, and the guardian's next sweep undoes what had moved.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from flyback.aws.ec2 import GONE
+from flyback.aws.session import Session
+from flyback.errors import FlybackError, LeftoversError, ServiceError, UserError
+from flyback.launch.fleet import RUN_TAG
+from flyback.launch.lease import arm_guardian, arm_machine, held, hold, move, names
+from flyback.launch.records import Records
+from flyback.spec.clock import Clock
+from flyback.spec.launch import Launch
+from flyback.spec.paths import LeasePaths
+
+__all__ = ["DEADLINE_TAG", "extend"]
+
+DEADLINE_TAG = "flyback:deadline"
+_NO_MACHINE = "the run has no machine just now"
+_LEAST_LEFT_S = 300.0  # the machine reads its tag every minute, and ends its job three before
+
+
+def extend(
+    session: Session, launch: Launch, deadline: float, records: Records, clock: Clock
+) -> Launch:
+    """The launch with its new deadline.
+
+    Args:
+        session: The account.
+        launch: The run, as it is known here.
+        deadline: The new one, seconds since the epoch; whole ones.
+        records: The run's files.
+        clock: Says how much is left.
+
+    Raises:
+        UserError: the run is over, or too near its deadline.
+        RefusedError: something could not be moved; everything stands at the old deadline.
+    """
+    current = held(records.remote, launch.run_id)
+    where = f"run {launch.run_id}"
+    if current is None or records.marker() is not None or current.place is None:
+        raise UserError("the run is over: there is no deadline to move", where=where)
+    if current.deadline - clock.now() < _LEAST_LEFT_S:
+        raise UserError(
+            f"{max(current.deadline - clock.now(), 0):.0f} s are left, too few for every timer to "
+            "take the change in",
+            where=where,
+            remedy="`flyback run` launches anew; what is in the run's folder stays",
+        )
+    moved = dataclasses.replace(current, deadline=float(int(deadline)))
+    key = LeasePaths(launch.run_id).extension
+    note = {"at": clock.now(), "from": current.deadline, "to": moved.deadline}
+    records.remote.put(key, json.dumps(note).encode() + b"\n")
+    try:
+        _let_all_say(session, moved)
+        hold(records.remote, moved)  # the point of no return
+    except FlybackError as error:
+        _undo(session, current, error)
+        records.remote.delete(key)
+        raise
+    records.write(records.paths.launch, moved)
+    records.remote.delete(key)
+    return moved
+
+
+def _let_all_say(session: Session, launch: Launch) -> None:
+    """Both schedules and the machine's tag, by which the machine sets its own timer.
+
+    Raises:
+        ServiceError: one of them is not there.
+    """
+    place, attempt = launch.place, launch.attempts[-1]
+    assert place is not None, "checked before"  # noqa: S101  # ours
+    guardian, *_, machine = names(launch.run_id, attempt.number)
+    found = move(session, place.group, (guardian, machine), launch.deadline)
+    if guardian not in found:  # a lost schedule is as good a reason to make it as any
+        arm_guardian(session, place, launch.run_id, launch.deadline)
+    if attempt.instance_id and machine not in found:
+        named = (launch.run_id, attempt.number, attempt.instance_id)
+        arm_machine(session, place, named, launch.deadline)
+    living = [
+        item.instance_id
+        for item in session.ec2.instances(RUN_TAG, launch.run_id)
+        if item.state not in GONE
+    ]
+    if not living:
+        raise ServiceError(
+            f"{_NO_MACHINE}: it may be between two attempts",
+            where=f"run {launch.run_id}",
+            remedy="try again in a few minutes",
+        )
+    session.ec2.tag(living, {DEADLINE_TAG: str(int(launch.deadline))})
+
+
+def _undo(session: Session, launch: Launch, reason: FlybackError) -> None:
+    """Everything back at the old deadline.
+
+    Raises:
+        LeftoversError: not even that; the guardian's next sweep does it.
+    """
+    try:
+        _let_all_say(session, launch)
+    except FlybackError as error:
+        if _NO_MACHINE in error.what:
+            return  # the schedules are back, and there is no tag to move
+        raise LeftoversError(
+            f"{reason.what}; and the move could not be undone: {error.what}",
+            where=f"run {launch.run_id}",
+            remedy="the guardian undoes it within 20 minutes; the earliest deadline holds",
+        ) from reason

@@ -1,0 +1,138 @@
+"""The schedules that end a run from outside, whoever is still there at its deadline.
+
+One is made before there is a machine and wakes the guardian, which finds machines by their tags.
+Another is made for each machine as soon as its id is known and terminates it without anybody's
+help. Each removes itself when it has fired; who sees the run over removes them earlier.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+
+from flyback.aws.scheduler import Moment
+from flyback.aws.session import Session
+from flyback.errors import NotFoundError
+from flyback.spec.codec import dumps, loads
+from flyback.spec.launch import Launch, Place
+from flyback.spec.paths import LEASES, LeasePaths
+from flyback.store.protocol import Store
+
+__all__ = [
+    "END_TARGET",
+    "arm_guardian",
+    "arm_machine",
+    "held",
+    "held_runs",
+    "hold",
+    "is_of",
+    "move",
+    "names",
+    "release",
+    "stem",
+]
+
+END_TARGET = "arn:aws:scheduler:::aws-sdk:ec2:terminateInstances"
+_STEM = 50  # a schedule's name takes 64 characters
+
+
+def hold(store: Store, launch: Launch) -> None:
+    """Give the guardian a run to look after, as it stands; before anything is asked of EC2."""
+    store.put(LeasePaths(launch.run_id).launch, (dumps(launch) + "\n").encode())
+
+
+def held(store: Store, run_id: str) -> Launch | None:
+    """A run that the guardian looks after; None where it is over."""
+    try:
+        return loads(Launch, store.get(LeasePaths(run_id).launch))
+    except NotFoundError:
+        return None
+
+
+def held_runs(store: Store) -> tuple[str, ...]:
+    """All runs that the guardian looks after."""
+    parts = (item.key.split("/") for item in store.list(f"{LEASES}/"))
+    return tuple(run_id for _, run_id, name in parts if name == "launch.json")
+
+
+def names(run_id: str, attempts: int) -> tuple[str, ...]:
+    """Names of a run's schedules: the guardian's, then one per attempt."""
+    numbers = range(1, attempts + 1)
+    return (_guardian_name(run_id), *(_machine_name(run_id, number) for number in numbers))
+
+
+def arm_guardian(session: Session, place: Place, run_id: str, deadline: float) -> None:
+    """Let the guardian look after a run at its deadline; before there is any machine."""
+    wanted = Moment(
+        name=_guardian_name(run_id),
+        group=place.group,
+        at=int(deadline),
+        target=place.guardian,
+        role=place.invoke_role,
+        payload={"flyback": "deadline", "run_id": run_id},
+    )
+    session.schedules.put(wanted, run_id)
+
+
+def arm_machine(
+    session: Session, place: Place, machine: tuple[str, int, str], deadline: float
+) -> None:
+    """Let Scheduler itself terminate a machine at the deadline.
+
+    Args:
+        session: The account.
+        place: Where schedules are.
+        machine: Run id, number of the attempt, instance id.
+        deadline: Seconds since the epoch.
+    """
+    run_id, number, instance_id = machine
+    wanted = Moment(
+        name=_machine_name(run_id, number),
+        group=place.group,
+        at=int(deadline),
+        target=END_TARGET,
+        role=place.terminate_role,
+        payload={"InstanceIds": [instance_id]},
+    )
+    session.schedules.put(wanted, run_id)
+
+
+def move(session: Session, group: str, wanted: Iterable[str], deadline: float) -> tuple[str, ...]:
+    """Move schedules to another deadline; the names of those that are there."""
+    moved = []
+    for name in wanted:
+        found = session.schedules.get(group, name)
+        if found is not None and session.schedules.update(
+            dataclasses.replace(found, at=int(deadline))
+        ):
+            moved.append(name)
+    return tuple(moved)
+
+
+def release(session: Session, store: Store, group: str, run_id: str, attempts: int) -> None:
+    """Remove a run's schedules, then what the guardian keeps of it: it is over."""
+    for name in names(run_id, attempts):
+        session.schedules.delete(group, name)
+    kept = [item.key for item in store.list(f"{LeasePaths(run_id).prefix}/")]
+    # the launch goes last: as long as it is there the next sweep releases again
+    for key in sorted(kept, key=lambda key: key.endswith("/launch.json")):
+        store.delete(key)
+
+
+def stem(run_id: str) -> str:
+    """What the names of a run's schedules begin with; another run's may begin with it too."""
+    return run_id[-_STEM:]
+
+
+def is_of(name: str, run_id: str) -> bool:
+    """Whether a schedule is a run's."""
+    return re.fullmatch(rf"{re.escape(stem(run_id))}-(deadline|machine-\d+)", name) is not None
+
+
+def _guardian_name(run_id: str) -> str:
+    return f"{stem(run_id)}-deadline"
+
+
+def _machine_name(run_id: str, number: int) -> str:
+    return f"{stem(run_id)}-machine-{number}"

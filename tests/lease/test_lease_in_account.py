@@ -1,0 +1,122 @@
+"""The lease in a whole account: an ordinary run, an interrupted one, an extended one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from flyback.api.job import prepare
+from flyback.api.verbs import Options, start
+from flyback.errors import UserError
+from flyback.launch.progress import silent
+
+OPTIONS = Options(cloud="rehearsal")
+
+
+def launch(world: Any, name: str, **fields: Any) -> Any:
+    """Launch a job under its own name as run id."""
+    options = dataclasses.replace(OPTIONS, run_id=name)
+    return start(prepare(world.job(name, **fields)), world.client(), options, silent)
+
+
+def at(world: Any, name: str) -> dict[str, str]:
+    """When each of a run's schedules fires."""
+    scheduler = world.emulated.clients("scheduler", "us-east-1", "inventory")
+    found = scheduler.list_schedules()["Schedules"]
+    return {
+        item["Name"].removeprefix(f"{name}-"): scheduler.get_schedule(
+            Name=item["Name"], GroupName=item["GroupName"]
+        )["ScheduleExpression"]
+        for item in found
+        if item["Name"].startswith(name)
+    }
+
+
+def test_a_run_is_armed_twice_and_released(world: Any) -> None:
+    """Two schedules at the deadline while it runs; none, and no document, when it is home."""
+    run = launch(world, "plain")
+    armed = at(world, "plain")
+    assert set(armed) == {"deadline", "machine-1"}
+    assert len(set(armed.values())) == 1
+    assert "leases/plain/launch.json" in world.objects()
+    assert run.wait().kind == "SUCCESS"
+    assert world.kept("plain") == []
+    certificate = run.certificate()
+    assert certificate.clean
+    assert world.billing() == []
+
+
+def test_an_interrupted_run_goes_on_without_the_laptop(world: Any) -> None:
+    """Notice, INTERRUPTED, reclaim, a second machine elsewhere, SUCCESS: nobody watches."""
+    run = launch(world, "taken", command=["sh", "-c", "sleep 4"], spot={"attempts": 2})
+    machine = run.launch.attempts[0].instance_id
+    world.cloud.clock.sleep(60)
+    world.host.notice(machine, "terminate", world.cloud.clock.now() + 120)
+    world.emulated.clock.call_after(120, lambda: world.emulated.machines.reclaim(machine))
+    world.cloud.clock.sleep(1500)
+    marker = run.wait()
+    assert (marker.kind, marker.attempt) == ("SUCCESS", 2)
+    first, second = run.launch.attempts
+    assert first.end_reason == "Server.SpotInstanceTermination"
+    assert (first.instance_type, first.zone) != (second.instance_type, second.zone)
+    assert run.certificate().clean
+    assert run.receipt().usage.lost_work_s >= 0
+
+
+def test_an_extension_moves_everything(world: Any) -> None:
+    """Both schedules, the tag, and the machine's own timer by way of the agent."""
+    run = launch(world, "longer", command=["sh", "-c", "sleep 9"], max_hours=0.5)
+    before = at(world, "longer")
+    world.cloud.clock.sleep(120)
+    run.extend(0.25)
+    after = at(world, "longer")
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    machine = world.host.all[run.launch.attempts[0].instance_id]
+    assert int(machine.tags()["flyback:deadline"]) == run.launch.deadline
+    world.cloud.clock.sleep(120)
+    run.stop()
+    with pytest.raises(UserError, match="the run is over"):
+        run.extend(1)
+
+
+def test_an_extension_beyond_what_is_paid_for_is_refused(world: Any) -> None:
+    """`max_usd` stays the limit, with the arithmetic."""
+    run = launch(world, "dear", command=["sh", "-c", "sleep 9"], max_hours=0.5, max_usd=0.3)
+    with pytest.raises(UserError, match="max_usd"):
+        run.extend(20)
+    run.stop()
+
+
+def test_a_days_runs_share_a_cap(world: Any) -> None:
+    """What others of the day may cost binds the next: as its deadline, then as a refusal."""
+    capped = dataclasses.replace(OPTIONS, max_usd_per_day=0.2, run_id="first-of-day")
+    hours = {"max_hours": 0.25, "resources": {"count": 0, "any_of": ["c5.xlarge"]}}
+    job = prepare(world.job("first-of-day", **hours))
+    first = start(job, world.client(), capped, silent)
+    second = dataclasses.replace(capped, run_id="second-of-day")
+    longer = prepare(world.job("second-of-day", **{**hours, "max_hours": 9}))
+    run = start(longer, world.client(), second, silent)
+    assert run.plan.deadline_reason.startswith("max_usd_per_day $0.2 less $")
+    assert run.plan.deadline_hours < 1
+    third = dataclasses.replace(capped, run_id="third-of-day")
+    with pytest.raises(UserError, match=r"max_usd_per_day \$0.2 less .* pays for"):
+        start(longer, world.client(), third, silent)
+    assert world.kept("third-of-day") == []
+    for each in (first, run):
+        each.wait()
+
+
+def test_a_run_that_reaches_its_money_ends_by_the_lease(world: Any) -> None:
+    """The receipt stays below `max_usd` and what one sweep period costs."""
+    world.host.dead_agent = True
+    one = {"count": 0, "any_of": ["c5.xlarge"]}
+    run = launch(world, "spent", max_hours=9, max_usd=0.04, resources=one)
+    assert run.plan.deadline_reason.startswith("max_usd")
+    marker = run.wait()
+    assert marker.kind == "FAILURE"
+    on_demand = run.plan.candidates[0].on_demand_usd_hour
+    assert run.receipt().total_usd <= 0.04 + on_demand / 4
+    assert run.certificate().clean

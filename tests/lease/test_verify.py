@@ -1,0 +1,162 @@
+"""`flyback verify`: whatever an account does unlike the rehearsal shows in the report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from flyback.api import verifying
+from flyback.api.verbs import Options
+from flyback.api.verifying import Verification, seen_in
+from flyback.api.wiring import local_home
+from flyback.cli.main import cli
+from flyback.launch.evidence import Evidence, differences
+from flyback.launch.progress import silent
+from flyback.rehearsal.middleware.faults import Fault
+from flyback.spec.clock import SystemClock
+from flyback.spec.codec import dumps, loads, read_json
+
+OPTIONS = Options(cloud="rehearsal")
+Plant = Callable[[Any, Any], None]
+
+
+def no_idempotence(world: Any, cloud: Any) -> None:
+    """A request that is repeated with its token gives a second machine."""
+    del world
+    asked: list[str] = []
+
+    def other(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params["ClientToken"])
+        if asked.count(params["ClientToken"]) > 1:
+            params["ClientToken"] = f"other-{len(asked)}"
+
+    cloud.session.client("ec2").meta.events.register(
+        "before-parameter-build.ec2.CreateFleet", other
+    )
+
+
+def no_universal_target(world: Any, cloud: Any) -> None:
+    """Scheduler does not terminate machines."""
+    del cloud
+    world.emulated.timetable.lost = lambda schedule: "-machine-" in schedule.name
+
+
+def goes_on_after_shutdown(world: Any, cloud: Any) -> None:
+    """The shutdown attribute does nothing for a spot machine: EC2 goes on calling it running."""
+    del cloud
+    world.emulated.machines.power_off = lambda _: None
+
+
+def no_tags(world: Any, cloud: Any) -> None:
+    """The metadata service shows no list of tags."""
+    del cloud
+    boot = world.host.boot
+
+    def without(instance_id: str, region: str) -> None:
+        boot(instance_id, region)
+        world.host.all[instance_id].listed = False
+
+    world.host.boot = without
+
+
+def refuses(world: Any, cloud: Any) -> None:
+    """An operation that the rehearsal allows is refused once."""
+    del cloud
+    denied = {"code": "AccessDeniedException", "message": "no", "status": 400}
+    world.emulated.faults.add(
+        Fault(service="scheduler", operation="UpdateSchedule", calls=(1,), **denied)  # type: ignore[arg-type]
+    )
+
+
+def lacks_a_field(world: Any, cloud: Any) -> None:
+    """An answer has not a field that the rehearsal gives."""
+    del world
+    events = cloud.session.client("ec2").meta.events
+    events.register_first(
+        "after-call.ec2.CreateFleet", lambda parsed, **_: parsed.pop("FleetId", 0)
+    )
+
+
+PLANTED: dict[str, tuple[Plant, str]] = {
+    "token replay": (no_idempotence, "token replay"),
+    "universal target": (no_universal_target, "universal target"),
+    "shutdown attribute": (goes_on_after_shutdown, "own shutdown"),
+    "tags at boot": (no_tags, "tags at boot"),
+    "an error": (refuses, "scheduler.UpdateSchedule errors"),
+    "a field": (lacks_a_field, "ec2.CreateFleet FleetId"),
+}
+
+
+@pytest.fixture
+def seen(world: Any, copies: Any, pretended: None) -> Callable[[Plant | None], Evidence]:
+    """What the scenario shows in a copy of the world with something planted."""
+    del pretended
+
+    def look(plant: Plant | None) -> str:
+        world.cloud = copies.cloud
+        cloud = world.client()
+        if plant is not None:
+            plant(world, cloud)
+        return dumps(seen_in(cloud, OPTIONS, silent))
+
+    def told(plant: Plant | None) -> Evidence:
+        ((_, text),) = copies.each([plant], look)
+        assert text.startswith("{"), text
+        return loads(Evidence, text)
+
+    return told
+
+
+@pytest.mark.timeout(600)
+def test_each_planted_difference_shows(seen: Callable[[Plant | None], Evidence]) -> None:
+    """Two rehearsals agree in everything; with each difference, the report names it."""
+    expected = seen(None)
+    assert not [item for item in differences(seen(None), expected) if item.counts]
+    assert expected.facts["token replay"] == "the same machine"
+    assert expected.facts["universal target"] == "terminated, Client.UserInitiatedShutdown"
+    assert expected.facts["own shutdown"] == "terminated, Client.InstanceInitiatedShutdown"
+    assert "flyback:deadline" in expected.facts["tags at boot"]
+    for name, (plant, topic) in PLANTED.items():
+        found = [item.topic for item in differences(seen(plant), expected) if item.counts]
+        assert topic in found, f"{name}: {found}"
+
+
+def test_the_report_is_kept_and_a_difference_ends_with_five(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The command runs both, prints what differs, and keeps a report without ids."""
+    cloud = SimpleNamespace(session=SimpleNamespace(region="us-east-1"), clock=SystemClock())
+    expected = Evidence(facts={"run": "SUCCESS ok"})
+    seen = iter((Evidence(facts={"run": "FAILURE lost"}), expected))
+    monkeypatch.setattr(verifying, "seen_in", lambda *_: next(seen))
+    monkeypatch.setattr(verifying, "deploy", lambda *_: None)
+    emulated = SimpleNamespace(emulated=SimpleNamespace(stop=lambda: None))
+    monkeypatch.setattr(verifying, "start_rehearsal", lambda *_, **__: emulated)
+    monkeypatch.setattr(Options, "open", lambda _: cloud)
+    refused = CliRunner().invoke(cli, ["verify"])
+    assert "two small machines" in str(refused.exception)
+    done = CliRunner().invoke(cli, ["verify", "--yes"])
+    assert getattr(done.exception, "exit_code", 0) == 5
+    assert "differs: run: FAILURE lost; the rehearsal: SUCCESS ok" in done.output + done.stderr
+    (report,) = (local_home() / "verify").iterdir()
+    assert read_json(Verification, report).findings[0].topic == "run"
+
+
+def test_what_only_the_account_answers_is_noted_and_does_not_count() -> None:
+    """The rehearsal leaves fields out on purpose; that alone is no finding."""
+    expected = Evidence(facts={}, calls={})
+    (call,) = differences(
+        loads(Evidence, '{"facts": {}, "calls": {"a.B": {"errors": [], "fields": ["x", "y"]}}}'),
+        dataclasses.replace(
+            expected,
+            calls=loads(
+                Evidence, '{"facts": {}, "calls": {"a.B": {"errors": [], "fields": ["x"]}}}'
+            ).calls,
+        ),
+    )
+    assert (call.topic, call.counts) == ("a.B y", False)
