@@ -40,6 +40,13 @@ def test_a_case_that_cuts_nothing_off_does_not_converge(bench: Any) -> None:
     assert all("nothing was cut off" in text for text in told)
 
 
+def test_the_bootstrap_bucket_is_whole_wherever_its_maker_was_cut_off(bench: Any) -> None:
+    """Killed between making it, closing it to the public and tagging it: `up` again sees to it."""
+    early = [case for case in bench.cases_of("up") if case.k <= 8 and case.mode == "killed-before"]
+    assert len(early) >= 4  # calls that only read fail in one way alone
+    assert bench.not_converging(early) == []
+
+
 @pytest.mark.parametrize(
     ("mode", "attempts", "ends"),
     [("lost", 5, pytest.raises(ConnectionClosedError)), ("repeated", 2, nullcontext())],

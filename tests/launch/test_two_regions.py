@@ -28,7 +28,7 @@ def east() -> Iterator[Cloud]:
     """An empty account, for a deployer who may in both regions."""
     places = [Place(name="flyback", account=ACCOUNT, region=region) for region in (EAST, WEST)]
     home = local_home() / "rehearsal" / "cloud"
-    cloud = start_rehearsal(home, region=EAST, policy=deployer_policy(*places))
+    cloud = start_rehearsal(home, region=EAST, policy=deployer_policy(*places, ci=True))
     assert cloud.emulated is not None
     yield cloud
     cloud.emulated.stop()

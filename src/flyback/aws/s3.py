@@ -23,8 +23,8 @@ class Buckets(Service):
         found = self._call("list_buckets").get("Buckets", [])
         return tuple(item["Name"] for item in found if item["Name"].startswith(prefix))
 
-    def create(self, bucket: str, tags: Mapping[str, str]) -> None:
-        """Create a private bucket; one of ours that exists is taken as it is."""
+    def create(self, bucket: str) -> None:
+        """Create a bucket, which `settle` makes private; one of ours that exists is taken."""
         region = self._client.meta.region_name
         place = {} if region == _OLDEST else {"LocationConstraint": region}
         more = {"CreateBucketConfiguration": place} if place else {}
@@ -35,6 +35,9 @@ class Buckets(Service):
             if "OwnedByYou" not in error.what:
                 raise
         self._made("create_bucket", bucket, "account", bucket)
+
+    def settle(self, bucket: str, tags: Mapping[str, str]) -> None:
+        """Make a bucket private and tag it, whatever it was."""
         names = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls")
         self._call(
             "put_public_access_block",

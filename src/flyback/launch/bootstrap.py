@@ -35,9 +35,11 @@ def bring_code(
     bucket, key = bootstrap_bucket(session, name), f"{_FOLDER}/{archive.name}"
     if bucket not in session.buckets.names(bucket):
         report("deploy", f"creating the bucket {bucket} for the guardian's code")
-        session.buckets.create(bucket, {NAME_TAG: name})
+        session.buckets.create(bucket)
     store = open_store(f"s3://{bucket}", s3_client=session.client("s3"))
     if not any(item.key == key for item in store.list(key)):
+        # again where the bucket is there: whoever made it may have been cut off before this
+        session.buckets.settle(bucket, {NAME_TAG: name})
         store.put_file(key, archive)
     return {"GuardianBucket": bucket, "GuardianKey": key}
 
