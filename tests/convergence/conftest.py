@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from flyback.rehearsal.moto_state import ACCOUNT
 from flyback.spec.codec import dumps
 from flyback.spec.event import Marker
 
+_LINES, _LINE = 5, 160  # how much a failing case says
 _PAUSES_S = (0.0, 60.0, 600.0)  # until somebody runs the command again
 _CHANCE = re.compile(
     r"\b[a-z]+(-[a-z]+)*-[0-9a-f]{8,}\b"  # EC2's identifiers
@@ -122,9 +124,31 @@ def canonical(inventory: str) -> dict[str, list[str]]:
 
 def _plain(thing: Any) -> str:
     if isinstance(thing, dict) and "Objects" in thing:  # how often a file was written is no matter
-        names = {name.split(" ")[0] for name in thing["Objects"]}
-        thing = {**thing, "Objects": sorted(names)}
+        kept = ("Objects", "DeleteMarkers")
+        names = {kind: sorted({name.split(" ")[0] for name in thing[kind]}) for kind in kept}
+        thing = {**thing, **names}
     return json.dumps(thing, sort_keys=True)
+
+
+def difference(expected: dict[str, list[str]], found: dict[str, list[str]]) -> str:
+    """Only what differs, a line each, cut to where it does; empty where nothing does."""
+    told = []
+    for kind in sorted(expected.keys() | found.keys()):
+        wanted, there = Counter(expected.get(kind, [])), Counter(found.get(kind, []))
+        missing, more = sorted((wanted - there).elements()), sorted((there - wanted).elements())
+        while missing and more:  # the same thing, changed
+            told.append(f"{kind}: {_changed(missing.pop(0), more.pop(0))}")
+        told += [f"{kind}: missing {text[:_LINE]}" for text in missing]
+        told += [f"{kind}: more {text[:_LINE]}" for text in more]
+    more_lines = [f"… and {len(told) - _LINES} more"] if len(told) > _LINES else []
+    return "\n".join(told[:_LINES] + more_lines)
+
+
+def _changed(wanted: str, found: str) -> str:
+    before, after = Counter(wanted.split()), Counter(found.split())
+    without = " ".join((before - after).elements())[:_LINE]
+    more = " ".join((after - before).elements())[:_LINE]
+    return f"{wanted.split()[0]} without {without or 'nothing'}, and with {more or 'nothing else'}"
 
 
 def _anonymous(text: str) -> str:
@@ -155,6 +179,8 @@ class Bench:
     """
 
     modes = cut_clients.MODES
+    canonical = staticmethod(canonical)
+    difference = staticmethod(difference)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -216,12 +242,7 @@ class Bench:
         except FlybackError as error:
             return f"{error}"
         found = self._end(cloud)
-        differing = {
-            kind: (expected.get(kind), found.get(kind))
-            for kind in expected.keys() | found.keys()
-            if expected.get(kind) != found.get(kind)
-        }
-        return f"{differing}" if differing else ""
+        return difference(expected, found)
 
     @contextmanager
     def cloud_after(self, *commands: str) -> Iterator[Cloud]:

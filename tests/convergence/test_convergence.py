@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -45,6 +46,20 @@ def test_the_bootstrap_bucket_is_whole_wherever_its_maker_was_cut_off(bench: Any
     early = [case for case in bench.cases_of("up") if case.k <= 8 and case.mode == "killed-before"]
     assert len(early) >= 4  # calls that only read fail in one way alone
     assert bench.not_converging(early) == []
+
+
+def test_how_often_a_file_was_written_or_removed_is_no_matter(bench: Any) -> None:
+    """Ends are compared by names; of what differs, a few lines say only that."""
+
+    def end(*markers: str, size: int = 1) -> dict[str, list[str]]:
+        bucket = {"Objects": {"a 1": ["x", 1]}, "DeleteMarkers": list(markers), "Size": size}
+        return bench.canonical(json.dumps({"s3:bucket": {"b": bucket, "c": {"long": "x" * 9999}}}))
+
+    assert bench.difference(end("f v1", "f v2"), end("f v3")) == ""
+    told = bench.difference(end("f v1"), end("g v1", size=2))
+    assert "f" in told and "g" in told  # noqa: PT018  # one sentence
+    assert len(told) < 300
+    assert "more" in bench.difference({}, end("f v1"))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flyback.errors import UserError
+from flyback.launch.lease import is_of, names
 from flyback.launch.runid import claimed_run_id, new_run_id
 
 _NOON = 1767614400.0
@@ -49,3 +50,15 @@ def _used(name: str, home: Path) -> str:
     with claimed_run_id(name, _NOON, random.Random(1), home) as run_id:
         (home / "runs" / run_id / "job.json").write_text("{}")
         return run_id
+
+
+def test_long_ids_that_end_alike_share_no_schedule_and_no_token() -> None:
+    """A schedule of the same name would be changed to the other run's deadline and payload."""
+    tail = "-training-of-the-large-model-20260105t120000-abcd-again"
+    ids = [f"one{tail}", f"two{tail}", "short", f"{'l' * 63}", f"{'l' * 62}m"]
+    assert len(tail) > 50
+    made = [set(names(run_id, 3)) for run_id in ids]
+    assert sum(map(len, made)) == len(set.union(*made)) == 4 * len(ids)
+    assert all(len(name) <= 64 for each in made for name in each)
+    assert is_of(names(ids[0], 1)[1], ids[0])
+    assert not is_of(names(ids[0], 1)[1], ids[1])

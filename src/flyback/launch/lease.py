@@ -8,6 +8,7 @@ help. Each removes itself when it has fired; who sees the run over removes them 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Iterable
 
@@ -34,7 +35,8 @@ __all__ = [
 ]
 
 END_TARGET = "arn:aws:scheduler:::aws-sdk:ec2:terminateInstances"
-_STEM = 50  # a schedule's name takes 64 characters
+_STEM = 50  # a schedule's name, or a client token, takes 64 characters
+_HASH = 12
 
 
 def hold(store: Store, launch: Launch) -> None:
@@ -121,8 +123,13 @@ def release(session: Session, store: Store, group: str, run_id: str, attempts: i
 
 
 def stem(run_id: str) -> str:
-    """What the names of a run's schedules begin with; another run's may begin with it too."""
-    return run_id[-_STEM:]
+    """What a run's schedules and client tokens begin with; another run's may begin with it too.
+
+    A run id may be longer than they: then a hash of all of it stands in for its end.
+    """
+    if len(run_id) <= _STEM:
+        return run_id
+    return f"{run_id[: _STEM - _HASH - 1]}-{hashlib.sha256(run_id.encode()).hexdigest()[:_HASH]}"
 
 
 def is_of(name: str, run_id: str) -> bool:

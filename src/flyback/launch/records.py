@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from flyback.errors import ConflictError, NotFoundError
@@ -80,14 +81,26 @@ class Records:
         return tuple(loads(Event, line) for line in data.splitlines() if line.strip())
 
     def results(self) -> tuple[Result, ...]:
-        """Result lines, from the folder here where the run was collected, else from the bucket."""
-        for store in (self.local, self.remote):
+        """Result lines, from the folder here where the run was collected, else from the bucket.
+
+        A run whose last attempt was cut off has none of its own: what its attempts finished, each
+        with what the ones before it had, is in theirs.
+        """
+        for store, key in self._places_of_results():
             try:
-                data = store.get(self.paths.results)
+                data = store.get(key)
             except NotFoundError:
                 continue
             return tuple(loads(Result, line) for line in data.splitlines() if line.strip())
         return ()
+
+    def _places_of_results(self) -> Iterator[tuple[Store, str]]:
+        for store in (self.local, self.remote):
+            yield store, self.paths.results
+        kept = [item.key.split("/") for item in self.remote.list(f"{self.paths.prefix}/attempts/")]
+        numbers = {int(parts[3]) for parts in kept if parts[4:] == ["results.jsonl"]}
+        for number in sorted(numbers, reverse=True):
+            yield self.remote, self.paths.attempt(number).results
 
     def stored_bytes(self) -> tuple[int, int]:
         """Number of objects and of bytes under the run's prefix in the bucket."""

@@ -23,7 +23,7 @@ from flyback.errors import (
 )
 from flyback.launch.daybook import commit
 from flyback.launch.fleet import Site, Ticket, fleet_request
-from flyback.launch.lease import arm_machine, hold, release
+from flyback.launch.lease import arm_machine, hold, release, stem
 from flyback.launch.preflight import Allowed, explained
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
@@ -76,7 +76,7 @@ def request_for(plan: Plan, launch: Launch, site: Site, *, number: int, market: 
     ticket = Ticket(
         run_id=launch.run_id,
         attempt=number,
-        token=f"{launch.run_id[-58:]}-{number}",  # at most 64 characters
+        token=f"{stem(launch.run_id)}-{number}",
         market=market,
         deadline=int(launch.deadline),
         bundle_sha256=launch.bundle_sha256,

@@ -19,7 +19,7 @@ from flyback.launch.guardian.decide import Relaunch
 from flyback.launch.guardian.facts import ATTEMPT_TAG
 from flyback.launch.guardian.guard import Guard
 from flyback.launch.guardian.reap import DEADLINE_TAG
-from flyback.launch.lease import arm_machine, hold
+from flyback.launch.lease import arm_machine, hold, stem
 from flyback.launch.records import Records
 from flyback.spec.codec import dumps
 from flyback.spec.launch import Attempt, Launch, Refusal
@@ -63,7 +63,7 @@ def next_request(launch: Launch, number: int, market: str) -> dict[str, Any]:
     """The last request, for the next attempt: another token, other tags, maybe another market."""
     last = launch.attempts[-1]
     request: dict[str, Any] = copy.deepcopy(dict(last.request))
-    request["ClientToken"] = f"{launch.run_id[-58:]}-{number}"
+    request["ClientToken"] = f"{stem(launch.run_id)}-{number}"
     request["TargetCapacitySpecification"]["DefaultTargetCapacityType"] = market
     for options in ("SpotOptions", "OnDemandOptions"):
         request.pop(options, None)
@@ -86,7 +86,7 @@ def _stored(guard: Guard, records: Records, launch: Launch, step: Relaunch) -> A
     if not step.again:
         attempt = Attempt(
             number=step.number,
-            token=f"{launch.run_id[-58:]}-{step.number}",
+            token=f"{stem(launch.run_id)}-{step.number}",
             market=step.market,
             request=_elsewhere(guard, launch, next_request(launch, step.number, step.market)),
             region=launch.region,
