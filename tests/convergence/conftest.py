@@ -148,7 +148,8 @@ def _changed(wanted: str, found: str) -> str:
     before, after = Counter(wanted.split()), Counter(found.split())
     without = " ".join((before - after).elements())[:_LINE]
     more = " ".join((after - before).elements())[:_LINE]
-    return f"{wanted.split()[0]} without {without or 'nothing'}, and with {more or 'nothing else'}"
+    name = wanted.split(maxsplit=1)[0]
+    return f"{name} without {without or 'nothing'}, and with {more or 'nothing else'}"
 
 
 def _anonymous(text: str) -> str:

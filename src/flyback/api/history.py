@@ -59,7 +59,8 @@ def open_run(run_id: str | None = None, *, options: Options | None = None) -> Ru
     """
     launch, plan = _stored(run_id)
     chosen = options or Options()
-    return Run(launch, plan, _cloud_of(launch, chosen), chosen.report)
+    cloud = _cloud_of(launch, chosen)
+    return Run(launch, plan, cloud, chosen.report, max_usd_per_day=chosen.max_usd_per_day)
 
 
 def open_collected(run_id: str | None = None) -> Run:

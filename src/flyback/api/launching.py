@@ -99,7 +99,7 @@ def complete(prepared: Prepared, where: Where, before: tuple[Launch, Plan], repo
     regions = [cloud.session.region for cloud in places]
     here = regions.index(launch.region) if launch.region in regions else len(regions)
     cloud = places[here] if here < len(regions) else elsewhere(where.cloud, launch.region)
-    run = Run(launch, plan, cloud, report)
+    run = Run(launch, plan, cloud, report, max_usd_per_day=where.max_usd_per_day)
     try:
         return run.attach(last=False)
     except RefusedError as error:
@@ -152,14 +152,21 @@ class _Search:
                 records = _records(self.run_id, cloud, deployment)
                 plan = _within_day(self.prepared, self.where, cloud, records, plan)
                 executor = Ec2Executor(
-                    cloud.session, deployment, cloud.clock, self.report, rehearsed=cloud.rehearsed
+                    cloud.session,
+                    deployment,
+                    cloud.clock,
+                    self.report,
+                    rehearsed=cloud.rehearsed,
+                    max_usd_per_day=self.where.max_usd_per_day,
                 )
                 earlier = self.tried.attempts if self.tried else ()
                 launch = executor.launch(plan, payload, records, earlier)
             except FlybackError as error:
                 self._passed_over(cloud, error, records)
             else:
-                return Run(launch, plan, cloud, self.report)
+                return Run(
+                    launch, plan, cloud, self.report, max_usd_per_day=self.where.max_usd_per_day
+                )
         assert self.refusal is not None, "there is a first region"  # noqa: S101  # ours
         if not self.repeatable:
             _give_up(self.tried, self.refusal, self.where.cloud)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self, TypeVar
 
 from flyback.api.wiring import Cloud, local_home
-from flyback.errors import NotFoundError, RefusedError, UserError
+from flyback.errors import FlybackError, NotFoundError, RefusedError, UserError
 from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
 from flyback.launch.adopt import Cut, adopt, located, machines_of
 from flyback.launch.collect import AT_ONCE, collect
-from flyback.launch.daybook import commit
-from flyback.launch.extend import extend
+from flyback.launch.daybook import claim, commit, committed
+from flyback.launch.extend import extend, movable
 from flyback.launch.lease import release
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
@@ -21,7 +22,7 @@ from flyback.launch.records import Records
 from flyback.launch.status import Status, status_of
 from flyback.launch.teardown import terminate_and_wait
 from flyback.launch.tries import give_up, let_go
-from flyback.plan.planner import lease_of
+from flyback.plan.planner import DayCap, Lease, ceiling_of, lease_of
 from flyback.plan.receipt import MachineUse, make_receipt
 from flyback.spec.certificate import Certificate
 from flyback.spec.clock import SystemClock
@@ -48,13 +49,21 @@ class Run:
         plan: What it was launched by.
         cloud: The account that it is in; None on the local engine.
         report: Told each step.
+        max_usd_per_day: What all runs of a day may cost together, USD; None: no cap.
     """
 
     def __init__(
-        self, launch: Launch, plan: Plan, cloud: Cloud | None, report: Report = silent
+        self,
+        launch: Launch,
+        plan: Plan,
+        cloud: Cloud | None,
+        report: Report = silent,
+        *,
+        max_usd_per_day: float | None = None,
     ) -> None:
         self.launch = launch
         self.plan = plan
+        self._max_usd_per_day = max_usd_per_day
         self._cloud = cloud
         self._report = report
         self._home = FileStore(local_home())
@@ -197,7 +206,7 @@ class Run:
         """Move the deadline so many hours later; what stands then, as a sentence.
 
         Raises:
-            UserError: it has none to move, or the job's `max_usd` does not pay for it.
+            UserError: it has none to move, or a cap does not pay for it.
             RefusedError: something could not be moved, and nothing was.
         """
         cloud = self._cloud
@@ -207,19 +216,49 @@ class Run:
                 where=self.run_id,
                 remedy="`flyback stop` ends it; max_hours is the agent's own",
             )
-        self.launch = watch.newer(self.launch, self._records)
-        wanted = (self.launch.deadline - self.launch.created_at) / _HOUR_S + hours
-        lease = lease_of(self.plan, wanted)
+        current = movable(self.run_id, self._records, cloud.clock)
+        deadline = current.deadline + hours * _HOUR_S
+        lease = self._paid_until(deadline, current)
+        try:
+            self.launch = extend(cloud.session, current, deadline, self._records, cloud.clock)
+        except FlybackError:
+            with contextlib.suppress(FlybackError):
+                usd = self._ceiling(watch.newer(current, self._records).deadline)
+                commit(self._records.remote, current.created_at, self.run_id, usd)
+            raise
+        left = (self.launch.deadline - cloud.clock.now()) / 60
+        return f"{left:.0f} min left; {lease.reason} binds"
+
+    def _paid_until(self, deadline: float, current: Launch) -> Lease:
+        """The lease by a later deadline, once what it may cost is written down.
+
+        Raises:
+            UserError: a cap does not pay for it.
+        """
+        wanted = (deadline - current.created_at) / _HOUR_S
+        day = None
+        if self._max_usd_per_day is not None:
+            others = committed(self._records.remote, current.created_at, self.run_id)
+            day = DayCap(usd=self._max_usd_per_day, committed_usd=others)
+        lease = lease_of(self.plan, wanted, day)
         if lease.hours < wanted:
             raise UserError(
                 f"{wanted:.2f} h are not paid for: {lease.reason} pays for {lease.hours:.2f} h",
                 where=f"run {self.run_id}",
                 remedy="a run keeps the max_usd that it was launched with; extend by less",
             )
-        deadline = self.launch.deadline + hours * _HOUR_S
-        self.launch = extend(cloud.session, self.launch, deadline, self._records, cloud.clock)
-        left = (self.launch.deadline - cloud.clock.now()) / 60
-        return f"{left:.0f} min left; {lease.reason} binds"
+        claim(
+            self._records.remote,
+            current.created_at,
+            self.run_id,
+            self._ceiling(deadline),
+            cap=self._max_usd_per_day,
+            before=self._ceiling(current.deadline),
+        )
+        return lease
+
+    def _ceiling(self, deadline: float) -> float:
+        return ceiling_of(self.plan, (deadline - self.launch.created_at) / _HOUR_S)
 
     def is_over(self) -> bool:
         """Whether the run has its marker, or lost its machine without one."""
@@ -228,7 +267,6 @@ class Run:
         if self._cloud is None:
             return not is_alive(self._home.root, self.run_id)
         self._look()
-        self.launch = watch.newer(self.launch, self._records)
         attempt, clock = self.launch.attempts[-1], self._cloud.clock
         name = attempt.instance_id
         instance = self._cloud.session.ec2.instance(name) if name else None
@@ -239,10 +277,12 @@ class Run:
         return clock.now() - (last or attempt.launched_at or 0.0) > watch.SILENCE_S
 
     def _look(self) -> None:
-        """The machine of a request whose answer was lost, by its tags."""
-        if self._cloud is not None and not self.launch.attempts[-1].is_answered:
-            session = self._cloud.session
-            self.launch = located(session, self.launch, self._records, self._report)
+        """How it stands by now, and the machine of a lost answer; nothing is written there."""
+        if self._cloud is None:
+            return
+        self.launch = watch.newer(self.launch, self._records)
+        if not self.launch.attempts[-1].is_answered:
+            self.launch = located(self._cloud.session, self.launch, self._report)
 
     def _watch(self) -> Marker:
         if self._cloud is None:

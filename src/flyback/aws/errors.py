@@ -22,6 +22,7 @@ _CONFLICT = {
     "AlreadyExistsException",
     "BucketAlreadyExists",
     "BucketAlreadyOwnedByYou",
+    "ConditionalRequestConflict",
     "ConflictException",
     "EntityAlreadyExists",
     "PreconditionFailed",

@@ -16,7 +16,7 @@ from flyback.aws.session import Session
 from flyback.errors import RefusedError, ServiceError, UserError
 from flyback.launch.deployment import NAME_TAG, find
 from flyback.launch.fleet import RUN_TAG, Site
-from flyback.launch.lease import arm_guardian, arm_machine, hold, names, stem
+from flyback.launch.lease import arm_guardian, arm_machine, attempted, names, stem, with_attempt
 from flyback.launch.preflight import allowed_by_quota, inspect_site
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
@@ -72,7 +72,9 @@ def adopt(cut: Cut) -> Launch:
     attempt = launch.attempts[-1]
     if _is_over(launch, cut.records):
         return launch
-    launch = located(session, launch, cut.records, cut.report)
+    found = located(session, launch, cut.report)
+    if found is not launch:
+        launch = _noted(cut.records, found, found.attempts[-1])
     _arm(cut, launch)
     if launch.attempts[-1].instance_id:
         return launch
@@ -97,20 +99,24 @@ def adopt(cut: Cut) -> Launch:
     if machine is None:
         assert isinstance(answer, FleetAnswer), "it gave no machine"  # noqa: S101  # ours
         return _go_on(cut, most_telling(answer), refusals_of(answer, {}))
-    launch = _with_machine(launch, machine, cut.records, cut.report)
+    launch = _with_machine(launch, machine, cut.report)
+    launch = _noted(cut.records, launch, launch.attempts[-1])
     _arm(cut, launch)
     return launch
 
 
-def located(session: Session, launch: Launch, records: Records, report: Report) -> Launch:
-    """The launch with the machine of a request whose answer was lost, if its tags show one."""
+def located(session: Session, launch: Launch, report: Report) -> Launch:
+    """The launch with the machine of a request whose answer was lost, if its tags show one.
+
+    Nothing is written: who looks is not who launches.
+    """
     if launch.attempts[-1].instance_id:
         return launch
     machine = _found(session, launch)
     if machine is None:
         return launch
     report("launch", f"found {machine.instance_id} by its tags")
-    return _with_machine(launch, machine, records, report)
+    return _with_machine(launch, machine, report)
 
 
 def machines_of(session: Session, launch: Launch) -> tuple[str, ...]:
@@ -172,29 +178,23 @@ def _granted(session: Session, launch: Launch, answer: FleetAnswer) -> Instance 
     return session.ec2.instance(answer.instance_ids[0]) or _found(session, launch)
 
 
-def _with_machine(launch: Launch, machine: Instance, records: Records, report: Report) -> Launch:
-    launch = _noted(
-        records,
-        launch,
-        dataclasses.replace(
-            launch.attempts[-1],
-            instance_id=machine.instance_id,
-            instance_type=machine.instance_type,
-            zone=machine.zone,
-            launched_at=machine.launched_at,
-        ),
+def _with_machine(launch: Launch, machine: Instance, report: Report) -> Launch:
+    current = dataclasses.replace(
+        launch.attempts[-1],
+        instance_id=machine.instance_id,
+        instance_type=machine.instance_type,
+        zone=machine.zone,
+        launched_at=machine.launched_at,
     )
-    current = launch.attempts[-1]
     where = f"{current.market} {current.instance_type} in {current.zone}"
     report("launch", f"{machine.instance_id}: {where}")
-    return launch
+    return with_attempt(launch, current)
 
 
 def _noted(records: Records, launch: Launch, current: Attempt) -> Launch:
-    launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
+    launch = with_attempt(launch, current)
     records.write(records.paths.launch, launch)
-    hold(records.remote, launch)
-    return launch
+    return attempted(records.remote, launch)
 
 
 def _go_on(cut: Cut, refusal: RefusedError, refusals: tuple[Refusal, ...]) -> Launch:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flyback.aws.session import Session
-from flyback.errors import CapacityError
+from flyback.errors import CapacityError, UserError
 from flyback.launch.archive import Archive
-from flyback.launch.daybook import commit
+from flyback.launch.daybook import claim
 from flyback.launch.deployment import Deployment
 from flyback.launch.fleet import Site
-from flyback.launch.lease import arm_guardian, hold
+from flyback.launch.lease import arm_guardian, hold, release
 from flyback.launch.preflight import (
     allowed_by_quota,
     check_spot_role,
@@ -57,6 +57,7 @@ class Ec2Executor:
         clock: What waits wait on.
         report: Told each step.
         rehearsed: Whether the account is an emulated one.
+        max_usd_per_day: What all runs of a day may cost together, USD; None: no cap.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Ec2Executor:
         report: Report,
         *,
         rehearsed: bool = False,
+        max_usd_per_day: float | None = None,
     ) -> None:
+        self._max_usd_per_day = max_usd_per_day
         self._session = session
         self._rehearsed = rehearsed
         self._deployment = deployment
@@ -106,11 +109,11 @@ class Ec2Executor:
         request = request_for(first, launch, site, number=number, market=markets[0])
         self._session.ec2.check_fleet(request)
         self._send(payload, records.remote)
+        # from here on somebody else ends what is left of this run, whatever becomes of us
+        hold(records.remote, launch.run_id, lambda there: _first(launch, there))
+        self._claim(launch, plan, records.remote)
         records.write(records.paths.job, plan.job)
         records.write(records.paths.plan, plan)
-        commit(records.remote, launch.created_at, launch.run_id, plan.ceiling_usd)
-        # from here on somebody else ends what is left of this run, whatever becomes of us
-        hold(records.remote, launch)
         arm_guardian(self._session, self._deployment.place, launch.run_id, launch.deadline)
         tries = Tries(
             session=self._session,
@@ -121,6 +124,19 @@ class Ec2Executor:
             allowed=allowed,
         )
         return tries.until_granted(launch, markets)
+
+    def _claim(self, launch: Launch, plan: Plan, store: Store) -> None:
+        """Others may have been launched since the plan was made.
+
+        Raises:
+            UserError: what they leave of the day's cap does not pay for this run.
+        """
+        at, cap = launch.created_at, self._max_usd_per_day
+        try:
+            claim(store, at, launch.run_id, plan.ceiling_usd, cap=cap)
+        except UserError:
+            release(self._session, store, self._deployment.place.group, launch.run_id, 0)
+            raise
 
     def _draft(
         self,
@@ -164,3 +180,18 @@ class Ec2Executor:
             size = len(payload.archive.data) / 1e6
             self._report("launch", f"uploading {payload.archive.files} files ({size:.1f} MB)")
             store.put(workdir_key(payload.archive.sha256), payload.archive.data)
+
+
+def _first(launch: Launch, there: Launch | None) -> Launch:
+    """A launch that is to be held; one that was cut off before it asked for anything is no other.
+
+    Raises:
+        UserError: another run has the id.
+    """
+    if there is not None and any(item.region == launch.region for item in there.attempts):
+        raise UserError(
+            "another run of this deployment has this run id and goes on",
+            where=f"run {launch.run_id}",
+            remedy="choose another id, or leave it out",
+        )
+    return launch

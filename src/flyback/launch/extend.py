@@ -3,6 +3,7 @@
 Crash-safe by order. An intention is stored first and the launch that the guardian holds is written
 last; between them schedules and tag move. Whoever is cut off in between leaves killers at the old
 deadline, of which the earliest ends the run, and the guardian's next sweep undoes what had moved.
+Where the guardian has put another machine in the place of the last one meanwhile, that one's move.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 
 from flyback.aws.ec2 import GONE
 from flyback.aws.session import Session
-from flyback.errors import FlybackError, LeftoversError, ServiceError, UserError
+from flyback.errors import ConflictError, FlybackError, LeftoversError, ServiceError, UserError
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.lease import arm_guardian, arm_machine, held, hold, move, names
 from flyback.launch.records import Records
@@ -20,33 +21,23 @@ from flyback.spec.clock import Clock
 from flyback.spec.launch import Launch
 from flyback.spec.paths import LeasePaths
 
-__all__ = ["DEADLINE_TAG", "extend"]
+__all__ = ["DEADLINE_TAG", "extend", "movable"]
 
 DEADLINE_TAG = "flyback:deadline"
 _NO_MACHINE = "the run has no machine just now"
 _LEAST_LEFT_S = 300.0  # the machine reads its tag every minute, and ends its job three before
 
 
-def extend(
-    session: Session, launch: Launch, deadline: float, records: Records, clock: Clock
-) -> Launch:
-    """The launch with its new deadline.
-
-    Args:
-        session: The account.
-        launch: The run, as it is known here.
-        deadline: The new one, seconds since the epoch; whole ones.
-        records: The run's files.
-        clock: Says how much is left.
+def movable(run_id: str, records: Records, clock: Clock) -> Launch:
+    """The run as it is held, where its deadline can be moved.
 
     Raises:
         UserError: the run is over, or too near its deadline.
-        RefusedError: something could not be moved; everything stands at the old deadline.
     """
-    current = held(records.remote, launch.run_id)
-    where = f"run {launch.run_id}"
+    current = held(records.remote, run_id)
+    where = f"run {run_id}"
     if current is None or records.marker() is not None or current.place is None:
-        raise UserError("the run is over: there is no deadline to move", where=where)
+        raise _over(run_id)
     if current.deadline - clock.now() < _LEAST_LEFT_S:
         raise UserError(
             f"{max(current.deadline - clock.now(), 0):.0f} s are left, too few for every timer to "
@@ -54,20 +45,57 @@ def extend(
             where=where,
             remedy="`flyback run` launches anew; what is in the run's folder stays",
         )
-    moved = dataclasses.replace(current, deadline=float(int(deadline)))
-    key = LeasePaths(launch.run_id).extension
-    note = {"at": clock.now(), "from": current.deadline, "to": moved.deadline}
+    return current
+
+
+def extend(
+    session: Session, current: Launch, deadline: float, records: Records, clock: Clock
+) -> Launch:
+    """The launch with its new deadline.
+
+    Args:
+        session: The account.
+        current: The run, as `movable` gave it.
+        deadline: The new one, seconds since the epoch; whole ones.
+        records: The run's files.
+        clock: Says when the move began.
+
+    Raises:
+        UserError: the run is over.
+        RefusedError: something could not be moved, or somebody else has moved it; everything stands
+            at the old deadline.
+    """
+    run_id, wanted = current.run_id, float(int(deadline))
+    key = LeasePaths(run_id).extension
+    note = {"at": clock.now(), "from": current.deadline, "to": wanted}
     records.remote.put(key, json.dumps(note).encode() + b"\n")
-    try:
+
+    def change(there: Launch | None) -> Launch:
+        if there is None:
+            raise _over(run_id)
+        if there.deadline not in (current.deadline, wanted):
+            raise ConflictError(
+                "somebody else has just moved the deadline",
+                where=f"run {run_id}",
+                remedy="`flyback status` says where it stands",
+            )
+        moved = dataclasses.replace(there, deadline=wanted)
         _let_all_say(session, moved)
-        hold(records.remote, moved)  # the point of no return
+        return moved
+
+    try:
+        moved = hold(records.remote, run_id, change)  # its end is the point of no return
     except FlybackError as error:
-        _undo(session, current, error)
+        _undo(session, held(records.remote, run_id), error)
         records.remote.delete(key)
         raise
     records.write(records.paths.launch, moved)
     records.remote.delete(key)
     return moved
+
+
+def _over(run_id: str) -> UserError:
+    return UserError("the run is over: there is no deadline to move", where=f"run {run_id}")
 
 
 def _let_all_say(session: Session, launch: Launch) -> None:
@@ -99,12 +127,14 @@ def _let_all_say(session: Session, launch: Launch) -> None:
     session.ec2.tag(living, {DEADLINE_TAG: str(int(launch.deadline))})
 
 
-def _undo(session: Session, launch: Launch, reason: FlybackError) -> None:
-    """Everything back at the old deadline.
+def _undo(session: Session, launch: Launch | None, reason: FlybackError) -> None:
+    """Everything back at the deadline that is held; nothing where the run is over.
 
     Raises:
         LeftoversError: not even that; the guardian's next sweep does it.
     """
+    if launch is None:
+        return
     try:
         _let_all_say(session, launch)
     except FlybackError as error:

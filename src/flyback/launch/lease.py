@@ -7,16 +7,17 @@ help. Each removes itself when it has fired; who sees the run over removes them 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from flyback.aws.scheduler import Moment
 from flyback.aws.session import Session
-from flyback.errors import NotFoundError
+from flyback.errors import ConflictError, NotFoundError
 from flyback.spec.codec import dumps, loads
-from flyback.spec.launch import Launch, Place
+from flyback.spec.launch import Attempt, Launch, Place
 from flyback.spec.paths import LEASES, LeasePaths
 from flyback.store.protocol import Store
 
@@ -24,6 +25,7 @@ __all__ = [
     "END_TARGET",
     "arm_guardian",
     "arm_machine",
+    "attempted",
     "held",
     "held_runs",
     "hold",
@@ -32,6 +34,7 @@ __all__ = [
     "names",
     "release",
     "stem",
+    "with_attempt",
 ]
 
 END_TARGET = "arn:aws:scheduler:::aws-sdk:ec2:terminateInstances"
@@ -39,9 +42,30 @@ _STEM = 50  # a schedule's name, or a client token, takes 64 characters
 _HASH = 12
 
 
-def hold(store: Store, launch: Launch) -> None:
-    """Give the guardian a run to look after, as it stands; before anything is asked of EC2."""
-    store.put(LeasePaths(launch.run_id).launch, (dumps(launch) + "\n").encode())
+def hold(store: Store, run_id: str, change: Callable[[Launch | None], Launch]) -> Launch:
+    """Change what the guardian looks after, and nothing that somebody else has changed meanwhile.
+
+    Nobody writes it in any other way. It is written only over what was read (compare-and-swap);
+    where that is there no longer, the change is made anew, to what is there by then.
+
+    Args:
+        store: The deployment's.
+        run_id: The run.
+        change: From what is held, None where nothing is, to what shall be. It may be called again,
+            also where its first result stands already: the answer to that may be lost.
+
+    Returns:
+        What is held now.
+    """
+    key = LeasePaths(run_id).launch
+    while True:
+        launch, tag = _tagged(store, key)
+        wanted = change(launch)
+        if wanted == launch:
+            return wanted
+        with contextlib.suppress(ConflictError, NotFoundError):
+            store.put(key, (dumps(wanted) + "\n").encode(), if_absent=tag is None, if_tag=tag)
+            return wanted
 
 
 def held(store: Store, run_id: str) -> Launch | None:
@@ -50,6 +74,30 @@ def held(store: Store, run_id: str) -> Launch | None:
         return loads(Launch, store.get(LeasePaths(run_id).launch))
     except NotFoundError:
         return None
+
+
+def attempted(store: Store, launch: Launch) -> Launch:
+    """Hold the last attempt of a launch as it stands here; the rest as it stands there.
+
+    Where nothing is held, all of it: a run that was released goes on.
+    """
+    ours = launch.attempts[-1]
+
+    def change(there: Launch | None) -> Launch:
+        if there is None or not there.attempts:
+            return launch
+        if any(item.number == ours.number and item.instance_id for item in there.attempts):
+            return there
+        return with_attempt(there, ours)
+
+    return hold(store, launch.run_id, change)
+
+
+def with_attempt(launch: Launch, attempt: Attempt) -> Launch:
+    """The launch with an attempt in place of the one of its number, or as a further one."""
+    others = [item for item in launch.attempts if item.number != attempt.number]
+    ordered = sorted((*others, attempt), key=lambda item: item.number)
+    return dataclasses.replace(launch, attempts=tuple(ordered))
 
 
 def held_runs(store: Store) -> tuple[str, ...]:
@@ -135,6 +183,15 @@ def stem(run_id: str) -> str:
 def is_of(name: str, run_id: str) -> bool:
     """Whether a schedule is a run's."""
     return re.fullmatch(rf"{re.escape(stem(run_id))}-(deadline|machine-\d+)", name) is not None
+
+
+def _tagged(store: Store, key: str) -> tuple[Launch | None, str | None]:
+    """What is held, and the tag to write over it; an older one than its own at the worst."""
+    try:
+        tag = store.stat(key).tag
+        return loads(Launch, store.get(key)), tag
+    except NotFoundError:
+        return None, None
 
 
 def _guardian_name(run_id: str) -> str:

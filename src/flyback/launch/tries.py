@@ -23,7 +23,7 @@ from flyback.errors import (
 )
 from flyback.launch.daybook import commit
 from flyback.launch.fleet import Site, Ticket, fleet_request
-from flyback.launch.lease import arm_machine, hold, release, stem
+from flyback.launch.lease import arm_machine, attempted, release, stem
 from flyback.launch.preflight import Allowed, explained
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
@@ -143,7 +143,7 @@ class Tries:
             refusals=allowed.left_out,
         )
         launch = dataclasses.replace(launch, attempts=(*launch.attempts, attempt))
-        self._write(launch)
+        launch = self._write(launch)
         try:
             answer = self.session.ec2.create_fleet(request, launch.run_id)
         except RefusedError as error:
@@ -169,7 +169,7 @@ class Tries:
         self, launch: Launch, answer: FleetAnswer, refusals: tuple[Refusal, ...]
     ) -> Launch:
         """All from the fleet's own answer: for seconds, EC2 may not know the machine by its id."""
-        instance_id = answer.instance_ids[0]
+        instance_id, number = answer.instance_ids[0], launch.attempts[-1].number
         zones = {subnet.subnet_id: subnet.zone for subnet in self.site.subnets}
         launch = self._noted(
             launch,
@@ -181,7 +181,7 @@ class Tries:
         )
         current = launch.attempts[-1]
         if launch.place is not None:
-            machine = (launch.run_id, current.number, instance_id)
+            machine = (launch.run_id, number, instance_id)
             arm_machine(self.session, launch.place, machine, launch.deadline)
         for refusal in answer.errors:
             self.report("launch", f"passed over {refusal.instance_type}: {refusal.code}")
@@ -194,13 +194,12 @@ class Tries:
     def _noted(self, launch: Launch, **fields: Any) -> Launch:
         current = dataclasses.replace(launch.attempts[-1], **fields)
         launch = dataclasses.replace(launch, attempts=(*launch.attempts[:-1], current))
-        self._write(launch)
-        return launch
+        return self._write(launch)
 
-    def _write(self, launch: Launch) -> None:
-        """For the run's reader, and for the guardian."""
+    def _write(self, launch: Launch) -> Launch:
+        """For the run's reader, and for the guardian; as it is held then."""
         self.records.write(self.records.paths.launch, launch)
-        hold(self.records.remote, launch)
+        return attempted(self.records.remote, launch)
 
 
 def let_go(session: Session, records: Records, launch: Launch, refusal: RefusedError) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flyback.aws.ec2 import GONE, Instance
 from flyback.aws.session import Session
 from flyback.launch.adopt import located
+from flyback.launch.lease import held
 from flyback.launch.local import is_alive
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
@@ -53,7 +55,7 @@ def watch_cloud(
     state, gone_at = "", None
     while True:
         if not launch.attempts[-1].is_answered:
-            launch = located(session, launch, records, report)
+            launch = located(session, launch, report)
         attempt = launch.attempts[-1]
         instance = session.ec2.instance(attempt.instance_id) if attempt.instance_id else None
         if instance is not None and instance.state != state:
@@ -61,9 +63,9 @@ def watch_cloud(
             report("run", f"{instance.instance_id} is {state}")
         teller.tell()
         if is_gone(instance, launch, clock, seen=bool(state)):
-            further = newer(launch, records)
-            if further is not launch:
-                launch, state, gone_at = further, "", None
+            known, launch = launch, newer(launch, records)
+            if _extent(launch) > _extent(known):
+                state, gone_at = "", None
                 teller = _Teller(records, launch.attempts[-1].number, report)
                 report("run", _continued(launch))
                 continue
@@ -74,18 +76,28 @@ def watch_cloud(
             if clock.now() - gone_at > SILENCE_S:
                 return launch, records.declare(_last_word(launch, records, instance, gone_at))
         if instance is not None and clock.now() > launch.deadline + _GRACE_S:
-            report("run", "its deadline has passed and the machine goes on")
-            terminate_and_wait(session, (instance.instance_id,), clock, report)
+            launch = newer(launch, records)  # somebody else may have moved it
+            if clock.now() > launch.deadline + _GRACE_S:
+                report("run", "its deadline has passed and the machine goes on")
+                terminate_and_wait(session, (instance.instance_id,), clock, report)
         clock.sleep(_CLOUD_POLL_S)
 
 
 def newer(launch: Launch, records: Records) -> Launch:
-    """The launch with what the guardian has added to it: attempts, and where they stand."""
-    found = records.launch()
-    if found is None or _extent(found) <= _extent(launch):
+    """The launch with what others have added to it: attempts, where they stand, the deadline.
+
+    What is held says so; after the run's end, what was written for its machine. A deadline moves
+    later or not at all. Nothing is written but the copy here.
+    """
+    found = held(records.remote, launch.run_id) or records.launch()
+    if found is None:
         return launch
-    records.local.put(records.paths.launch, (dumps(found) + "\n").encode())
-    return found
+    ahead = max(launch, found, key=_extent)  # the one that is known, where they say the same
+    newest = dataclasses.replace(ahead, deadline=max(launch.deadline, found.deadline))
+    if newest == launch:
+        return launch
+    records.local.put(records.paths.launch, (dumps(newest) + "\n").encode())
+    return newest
 
 
 def _extent(launch: Launch) -> tuple[int, bool, int]:

@@ -16,7 +16,7 @@ from flyback.spec.job import JobSpec
 from flyback.spec.plan import Candidate, Plan
 from flyback.spec.receipt import CostLine, Usage
 
-__all__ = ["DayCap", "Lease", "expected_usage", "lease_of", "make_plan"]
+__all__ = ["DayCap", "Lease", "ceiling_of", "expected_usage", "lease_of", "make_plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +87,20 @@ def make_plan(
     )
 
 
-def lease_of(plan: Plan, max_hours: float) -> Lease:
+def lease_of(plan: Plan, max_hours: float, day: DayCap | None = None) -> Lease:
     """The lease of a plan's job if it were allowed so many hours; what it may spend still binds.
 
     Raises:
-        UserError: `max_usd` does not even pay for the boot.
+        UserError: a cap does not even pay for the boot.
     """
     job = dataclasses.replace(plan.job, max_hours=max_hours)
-    return _deadline(job, plan.candidates, expect(job), plan.region)
+    return _deadline(job, plan.candidates, expect(job), plan.region, day)
+
+
+def ceiling_of(plan: Plan, hours: float) -> float:
+    """The most that a plan's run may cost if it lasts so many hours, USD."""
+    job, dearest = plan.job, _dearest(plan.candidates)
+    return total_usd(_lines(job, dearest, "on-demand", hours, expect(job), plan.region))
 
 
 def expected_usage(plan: Plan, expected: Expectation) -> Usage:

@@ -1,7 +1,8 @@
 """Another machine for a run whose last one was taken away or lost.
 
 The request is stored before it is sent, once for everybody (`If-None-Match`), and repeated verbatim
-with its token by whoever finds it without an answer: two guardians at once ask for one machine.
+with its token by whoever finds it without an answer: two guardians at once ask for one machine. One
+that looked before the other went on asks for none.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from flyback.launch.guardian.decide import Relaunch
 from flyback.launch.guardian.facts import ATTEMPT_TAG
 from flyback.launch.guardian.guard import Guard
 from flyback.launch.guardian.reap import DEADLINE_TAG
-from flyback.launch.lease import arm_machine, hold, stem
+from flyback.launch.lease import arm_machine, hold, stem, with_attempt
 from flyback.launch.records import Records
 from flyback.spec.codec import dumps
 from flyback.spec.launch import Attempt, Launch, Refusal
@@ -35,26 +36,24 @@ _ON_DEMAND = {"AllocationStrategy": "lowest-price"}
 
 
 def relaunch(guard: Guard, launch: Launch, step: Relaunch) -> Launch:
-    """The launch with its new attempt, granted or refused.
+    """The launch with its new attempt, granted or refused; as it is held, where it has gone on.
 
     Raises:
+        ConflictError: the run was released meanwhile.
         RefusedError: nobody knows whether there is a machine; the stored request tells the next.
     """
     records = guard.records(launch.run_id)
     attempt = _stored(guard, records, launch, step)
-    launch = _with(_closed(guard, launch, attempt.number), attempt)
-    hold(guard.store, launch)
-    records.write(records.paths.launch, launch)  # the new machine's agent reads it
+    asked = hold(guard.store, launch.run_id, lambda there: _asking(guard, there, attempt))
+    if asked.attempts[-1] is not attempt:
+        return asked
+    records.write(records.paths.launch, asked)  # the new machine's agent reads it
     machine = _found(guard, launch.run_id, attempt.number)
     if machine is None:
-        attempt = _asked(guard, launch.run_id, attempt)
+        told = _asked(guard, launch.run_id, attempt)
     else:
-        attempt = _granted_to(attempt, machine)
-    launch = _with(launch, attempt)
-    if attempt.instance_id:
-        named = (launch.run_id, attempt.number, attempt.instance_id)
-        arm_machine(guard.session, guard.place, named, launch.deadline)
-    hold(guard.store, launch)
+        told = _granted_to(attempt, machine)
+    launch = hold(guard.store, launch.run_id, lambda there: _armed(guard, there or asked, told))
     records.write(records.paths.launch, launch)
     return launch
 
@@ -140,9 +139,28 @@ def _ended(guard: Guard, attempt: Attempt) -> Attempt:
     return dataclasses.replace(attempt, ended_at=machine.ended_at, end_reason=reason)
 
 
-def _with(launch: Launch, attempt: Attempt) -> Launch:
-    kept = tuple(item for item in launch.attempts if item.number != attempt.number)
-    return dataclasses.replace(launch, attempts=(*kept, attempt))
+def _asking(guard: Guard, there: Launch | None, attempt: Attempt) -> Launch:
+    """What is held, with the request; untouched where somebody is further on."""
+    if there is None:
+        raise ConflictError("the run was released meanwhile", where="the lease")
+    last = there.attempts[-1]
+    if last.number > attempt.number or (last.number == attempt.number and last.is_answered):
+        return there
+    return with_attempt(_closed(guard, there, attempt.number), attempt)
+
+
+def _armed(guard: Guard, there: Launch, attempt: Attempt) -> Launch:
+    """What is held, with the answer, once the machine's tag and schedule say what it says.
+
+    The deadline may have moved since the request was written.
+    """
+    if attempt.instance_id:
+        tag = {"Key": DEADLINE_TAG, "Value": str(int(there.deadline))}
+        if tag not in attempt.request["TagSpecifications"][0]["Tags"]:
+            guard.session.ec2.tag([attempt.instance_id], {DEADLINE_TAG: tag["Value"]})
+        named = (there.run_id, attempt.number, attempt.instance_id)
+        arm_machine(guard.session, guard.place, named, there.deadline)
+    return with_attempt(there, attempt)
 
 
 def _found(guard: Guard, run_id: str, number: int) -> Instance | None:
