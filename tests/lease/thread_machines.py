@@ -46,6 +46,7 @@ class Machine:
         self.instance_id = instance_id
         self.answers: dict[str, str] = {}
         self.off = False
+        self.timer: Any = None
         self.listed = True  # whether the metadata service lists its tags
 
     def check(self) -> None:
@@ -59,12 +60,14 @@ class Machine:
         return {item["Key"]: item["Value"] for item in instance.get("Tags", [])}
 
     def arm(self) -> None:
-        """The system's own timer, as `shutdown -P +N` counts: whole minutes downwards."""
+        """The system's own timer, as `shutdown -P +N` counts: whole minutes; the last one holds."""
         clock = self.host.clock
         deadline = int(self.tags()["flyback:deadline"])
         at = clock.now() + int(deadline - clock.now()) // 60 * 60
+        if self.timer is not None:
+            self.timer.cancel()
         if self.host.timers:
-            clock.call_at(max(at, clock.now()), self.power_off)
+            self.timer = clock.call_at(max(at, clock.now()), self.power_off)
 
     def power_off(self) -> None:
         if not self.off and not self.host.hung:
