@@ -89,13 +89,16 @@ def _interface() -> str:
 
 
 def _bucket() -> str:
-    name = "flyback-outputs-123456789012-us-east-1"
-    boto3.client("s3", **KEYS).create_bucket(Bucket=name)
+    name, s3 = "flyback-outputs-123456789012-us-east-1", boto3.client("s3", **KEYS)
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": TAGS})
     return name
 
 
 def _group() -> str:
-    boto3.client("logs", **KEYS).create_log_group(logGroupName="/flyback/flyback/runs")
+    boto3.client("logs", **KEYS).create_log_group(
+        logGroupName="/flyback/flyback/runs", tags={"flyback:name": "flyback"}
+    )
     return "/flyback/flyback/runs"
 
 
@@ -126,16 +129,21 @@ def test_a_run_answers_for_its_own_schedules(account: tuple[Session, FileLedger]
     """Another run's name may begin with this one's: its schedules must stand."""
     session, ledger = account
     scheduler = boto3.client("scheduler", **KEYS)
+    scheduler.create_schedule_group(Name="flyback-trial")
     names = [f"{RUN}-deadline", f"{RUN}-machine-2", f"{RUN}-again-deadline"]
     for name in names:
         scheduler.create_schedule(
             Name=name,
+            GroupName="flyback-trial",
             ScheduleExpression="at(2030-01-01T00:00:00)",
             FlexibleTimeWindow={"Mode": "OFF"},
             Target={"Arn": "arn:aws:lambda:us-east-1:1:function:f", "RoleArn": "arn:aws:iam::1:r"},
         )
     certificate = certify_run(session, RUN, ledger, Impatient())
-    assert [item.identifier for item in certificate.leftovers] == names[:2]
+    assert [item.remedy for item in certificate.leftovers] == [
+        f"aws scheduler delete-schedule --group-name flyback-trial --name {name}"
+        for name in names[:2]
+    ]
 
 
 def test_other_deployments_are_not_reported(account: tuple[Session, FileLedger]) -> None:
@@ -147,7 +155,9 @@ def test_other_deployments_are_not_reported(account: tuple[Session, FileLedger])
         "flyback-sonar-data-123456789012-us-east-1",
     ):
         s3.create_bucket(Bucket=name)
-    boto3.client("logs", **KEYS).create_log_group(logGroupName="/flyback/sonar/runs")
+    boto3.client("logs", **KEYS).create_log_group(
+        logGroupName="/flyback/sonar/runs", tags={"flyback:name": "sonar"}
+    )
     ec2 = boto3.client("ec2", **KEYS)
     machine = _machine()
     ec2.create_tags(Resources=[machine], Tags=[{"Key": "flyback:name", "Value": "sonar"}])

@@ -60,10 +60,40 @@ class PlacementGroups:
         events.register("before-call.ec2.DeletePlacementGroup", deleted)
 
 
-class Planter:
-    """Makes one thing of each kind, in somebody's name."""
+class Marks:
+    """Tags that moto's GetResources leaves out; AWS's names every kind of resource."""
 
     def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self._asked = ""
+
+    def answer(self, client: Any) -> None:
+        """Add what is marked to what a client is told."""
+
+        def asked(params: Any, **_: Any) -> None:
+            (self._asked,) = params["TagFilters"][0]["Values"]
+
+        def told(parsed: Any, **_: Any) -> None:
+            parsed["ResourceTagMappingList"] += [
+                {"ResourceARN": arn, "Tags": [{"Key": "flyback:name", "Value": name}]}
+                for arn, name in self.names.items()
+                if name == self._asked
+            ]
+
+        service = "resource-groups-tagging-api.GetResources"
+        client.meta.events.register(f"before-parameter-build.{service}", asked)
+        client.meta.events.register(f"after-call.{service}", told)
+
+
+class Planter:
+    """Makes one thing of each kind, in somebody's name.
+
+    All carry the deployment's tag, and none has a name that flyback would give it: those names are
+    somebody else's here (`namesakes`).
+    """
+
+    def __init__(self) -> None:
+        self.marks = Marks()
         self._clients: dict[str, Any] = {}
         ec2 = self.client("ec2")
         self._vpcs: dict[str, str] = {}
@@ -225,30 +255,33 @@ class Planter:
             RoleName=f"of-{name}-batch", AssumeRolePolicyDocument="{}"
         )["Role"]["Arn"]
         self.client("batch").create_compute_environment(
-            computeEnvironmentName=f"{name}-core-Hosts",
+            computeEnvironmentName=f"{name}-left-hosts",
             type="UNMANAGED",
             state="DISABLED",
             serviceRole=role,
+            tags={"flyback:name": name},
         )
-        return f"{name}-core-Hosts"
+        return f"{name}-left-hosts"
 
     def job_queue(self, name: str) -> str:
         environments = self.client("batch").describe_compute_environments(
-            computeEnvironments=[f"{name}-core-Hosts"]
+            computeEnvironments=[f"{name}-left-hosts"]
         )["computeEnvironments"]
         self.client("batch").create_job_queue(
-            jobQueueName=f"{name}-core-Queue",
+            jobQueueName=f"{name}-left-queue",
+            tags={"flyback:name": name},
             state="DISABLED",
             priority=1,
             computeEnvironmentOrder=[
                 {"order": 1, "computeEnvironment": environments[0]["computeEnvironmentArn"]}
             ],
         )
-        return f"{name}-core-Queue"
+        return f"{name}-left-queue"
 
     def job_definition(self, name: str) -> str:
         answer = self.client("batch").register_job_definition(
-            jobDefinitionName=f"{name}-core-Job",
+            jobDefinitionName=f"{name}-left-job",
+            tags={"flyback:name": name},
             type="container",
             containerProperties={"image": "busybox", "vcpus": 1, "memory": 128},
         )
@@ -257,19 +290,22 @@ class Planter:
     def load_balancer(self, name: str) -> str:
         subnets = self.client("ec2").describe_subnets()["Subnets"][:2]
         answer = self.client("elbv2").create_load_balancer(
-            Name=f"{name}-core-LB", Subnets=[item["SubnetId"] for item in subnets]
+            Name=f"{name}-left",
+            Subnets=[item["SubnetId"] for item in subnets],
+            Tags=self.pairs(name),
         )
         arn = answer["LoadBalancers"][0]["LoadBalancerArn"]
         return str(arn)
 
     def log_group(self, name: str) -> str:
-        group = f"/aws/lambda/{name}-guardian"
-        self.client("logs").create_log_group(logGroupName=group)
+        group = f"/left/by/{name}"
+        self.client("logs").create_log_group(logGroupName=group, tags={"flyback:name": name})
         return group
 
     def alarm(self, name: str) -> str:
         self.client("cloudwatch").put_metric_alarm(
-            AlarmName=f"{name}-core-Alarm",
+            AlarmName=f"{name}-left",
+            Tags=self.pairs(name),
             ComparisonOperator="GreaterThanThreshold",
             EvaluationPeriods=1,
             MetricName="x",
@@ -278,32 +314,36 @@ class Planter:
             Statistic="Sum",
             Threshold=1,
         )
-        return f"{name}-core-Alarm"
+        return f"{name}-left"
 
     def dashboard(self, name: str) -> str:
         self.client("cloudwatch").put_dashboard(
-            DashboardName=f"{name}-us-east-1", DashboardBody=json.dumps({"widgets": []})
+            DashboardName=f"{name}-left", DashboardBody=json.dumps({"widgets": []})
         )
-        return f"{name}-us-east-1"
+        self.marks.names[f"arn:aws:cloudwatch::123456789012:dashboard/{name}-left"] = name
+        return f"{name}-left"
 
     def topic(self, name: str) -> str:
-        return str(self.client("sns").create_topic(Name=f"{name}-alerts")["TopicArn"])
+        made = self.client("sns").create_topic(Name=f"{name}-left", Tags=self.pairs(name))
+        return str(made["TopicArn"])
 
     def subscription(self, name: str) -> str:
-        topic = self.client("sns").create_topic(Name=f"{name}-core-Told")["TopicArn"]
+        made = self.client("sns").create_topic(Name=f"{name}-told", Tags=self.pairs(name))
+        topic = made["TopicArn"]
         answer = self.client("sns").subscribe(
             TopicArn=topic, Protocol="email", Endpoint="a@b.example", ReturnSubscriptionArn=True
         )
         return str(answer["SubscriptionArn"])
 
     def schedule_group(self, name: str) -> str:
-        self.client("scheduler").create_schedule_group(Name=f"flyback-{name}")
-        return f"flyback-{name}"
+        made = self.client("scheduler").create_schedule_group(Name=f"left-{name}")
+        self.marks.names[made["ScheduleGroupArn"]] = name
+        return f"left-{name}"
 
     def schedule(self, name: str) -> str:
         self.client("scheduler").create_schedule(
             Name=f"{name}-run-deadline",
-            GroupName=f"flyback-{name}",
+            GroupName=f"left-{name}",
             ScheduleExpression="at(2030-01-01T00:00:00)",
             FlexibleTimeWindow={"Mode": "OFF"},
             Target={"Arn": "arn:aws:lambda:us-east-1:1:function:f", "RoleArn": "arn:aws:iam::1:r"},
@@ -311,28 +351,36 @@ class Planter:
         return f"{name}-run-deadline"
 
     def event_rule(self, name: str) -> str:
-        self.client("events").put_rule(Name=f"{name}-ends", ScheduleExpression="rate(1 hour)")
-        return f"{name}-ends"
+        made = self.client("events").put_rule(
+            Name=f"{name}-left", ScheduleExpression="rate(1 hour)"
+        )
+        self.marks.names[made["RuleArn"]] = name
+        return f"{name}-left"
 
     def function(self, name: str) -> str:
+        return self._function(f"{name}-left", {"flyback:name": name})
+
+    def _function(self, function: str, tags: dict[str, str]) -> str:
         role = self.client("iam").create_role(
-            RoleName=f"of-{name}-function", AssumeRolePolicyDocument="{}"
+            RoleName=f"of-{function}", AssumeRolePolicyDocument="{}"
         )["Role"]["Arn"]
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as archive:
             archive.writestr("f.py", "")
         self.client("lambda").create_function(
-            FunctionName=f"{name}-guardian",
+            FunctionName=function,
             Runtime="python3.13",
             Role=role,
             Handler="f.f",
             Code={"ZipFile": code.getvalue()},
+            Tags=tags,
         )
-        return f"{name}-guardian"
+        return function
 
     def repository(self, name: str) -> str:
-        self.client("ecr").create_repository(repositoryName=name)
-        return name
+        made = self.client("ecr").create_repository(repositoryName=f"{name}-left")
+        self.marks.names[made["repository"]["repositoryArn"]] = name
+        return f"{name}-left"
 
     def identity_provider(self, name: str) -> str:
         # an account holds one of each URL: nobody else has a twin
@@ -371,9 +419,76 @@ class Planter:
     def elsewhere(self, name: str) -> list[str]:
         """What a deployment of the same name in another region has in no region."""
         role = self._role(name, "RoleElsewhere", "eu-west-1")
-        board = f"{name}-eu-west-1"
+        return [role, self._profile(name, "ProfileElsewhere", role)]
+
+    def namesakes(self, name: str) -> list[tuple[str, str]]:
+        """Kind and identifier of what has the names that flyback gives, and no tag of it.
+
+        Somebody whose own things are called so, in an account where flyback is not deployed.
+        """
+        place = f"123456789012-{REGION}"
+        buckets = [f"{name}-data-{place}", f"{name}-bootstrap-{place}"]
+        for bucket in buckets:
+            self.client("s3").create_bucket(Bucket=bucket)
+            self.client("s3").put_object(Bucket=bucket, Key="theirs", Body=b"x")
+        groups = [f"/aws/lambda/{name}-guardian", f"/flyback/{name}/runs"]
+        for group in groups:
+            self.client("logs").create_log_group(logGroupName=group)
+        self.client("cloudwatch").put_metric_alarm(
+            AlarmName=f"{name}-core-Alarm",
+            ComparisonOperator="GreaterThanThreshold",
+            EvaluationPeriods=1,
+            MetricName="x",
+            Namespace="y",
+            Period=60,
+            Statistic="Sum",
+            Threshold=1,
+        )
+        board = f"{name}-{REGION}"
         self.client("cloudwatch").put_dashboard(DashboardName=board, DashboardBody="{}")
-        return [role, self._profile(name, "ProfileElsewhere", role), board]
+        sns, scheduler = self.client("sns"), self.client("scheduler")
+        topic = sns.create_topic(Name=f"{name}-alerts")["TopicArn"]
+        subscription = sns.subscribe(
+            TopicArn=topic, Protocol="email", Endpoint="a@b.example", ReturnSubscriptionArn=True
+        )["SubscriptionArn"]
+        scheduler.create_schedule_group(Name=f"flyback-{name}")
+        scheduler.create_schedule(
+            Name="nightly",
+            GroupName=f"flyback-{name}",
+            ScheduleExpression="rate(1 day)",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": "arn:aws:lambda:us-east-1:1:function:f", "RoleArn": "arn:aws:iam::1:r"},
+        )
+        rules = [f"{name}-ends", f"{name}-interruptions"]
+        for rule in rules:
+            self.client("events").put_rule(Name=rule, ScheduleExpression="rate(1 hour)")
+        repositories = [name, f"{name}/trainer"]
+        for repository in repositories:
+            self.client("ecr").create_repository(repositoryName=repository)
+        subnets = self.client("ec2").describe_subnets()["Subnets"][:2]
+        balancer = self.client("elbv2").create_load_balancer(
+            Name=f"{name}-core-LB", Subnets=[item["SubnetId"] for item in subnets]
+        )["LoadBalancers"][0]["LoadBalancerArn"]
+        job = self.client("batch").register_job_definition(
+            jobDefinitionName=f"{name}-core-Job",
+            type="container",
+            containerProperties={"image": "busybox", "vcpus": 1, "memory": 128},
+        )["jobDefinitionArn"]
+        return [
+            *(("bucket", item) for item in buckets),
+            *(("log group", item) for item in groups),
+            ("alarm", f"{name}-core-Alarm"),
+            ("dashboard", board),
+            ("topic", topic),
+            ("subscription", subscription),
+            ("schedule group", f"flyback-{name}"),
+            ("schedule", "nightly"),
+            *(("event rule", item) for item in rules),
+            ("function", self._function(f"{name}-guardian", {})),
+            *(("repository", item) for item in repositories),
+            ("load balancer", balancer),
+            ("job definition", job),
+        ]
 
     def secret(self, name: str) -> str:
         self.client("secretsmanager").create_secret(
@@ -391,6 +506,7 @@ class Planter:
     def bucket(self, name: str) -> str:
         bucket = f"{name}-outputs-123456789012-{REGION}"
         self.client("s3").create_bucket(Bucket=bucket)
+        self.client("s3").put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": self.pairs(name)})
         self.client("s3").put_object(Bucket=bucket, Key="runs/x", Body=b"x")
         return bucket
 
@@ -405,6 +521,11 @@ AFTER = ("schedule", "job queue", "multipart upload")  # each stands in another 
 ORDER = sorted(KINDS, key=AFTER.__contains__)
 
 
+def _is_there(session: Session, kind: str, identifier: str) -> bool:
+    listing = next(item for item in LISTINGS if item.kind == kind)
+    return session.lister(listing.service).has(listing, identifier.rpartition(":")[2])
+
+
 @pytest.fixture
 def account(tmp_path: Path) -> Iterator[tuple[Session, Any]]:
     """An account without flyback, and who plants in it."""
@@ -414,6 +535,7 @@ def account(tmp_path: Path) -> Iterator[tuple[Session, Any]]:
         access = Access(region=REGION, access_key="k", secret_key="s")
         session, planter = Session(access, ledger), Planter()
         planter.placement.answer(session.client("ec2"))
+        planter.marks.answer(session.client("resourcegroupstaggingapi"))
         yield session, (planter, clock, ledger)
 
 
@@ -429,7 +551,7 @@ def test_proof_planted_leaks(account: tuple[Session, Any]) -> None:
         ours[kind] = planter.plant(kind, OURS)
         theirs[kind] = planter.plant(kind, THEIRS)
     del theirs["identity provider"]
-    far = planter.elsewhere(OURS)
+    far, namesakes = planter.elsewhere(OURS), planter.namesakes(OURS)
     clock.time += 2 * 86_400  # past every deadline
     certificate = certify_account(session, OURS, (), ledger, clock)
     certified = {item.identifier: item for item in certificate.leftovers}
@@ -443,12 +565,14 @@ def test_proof_planted_leaks(account: tuple[Session, Any]) -> None:
         and certified[identifier].remedy.startswith("aws ")
         and identifier.split("#")[-1] in certified[identifier].remedy
     ]
-    strangers = [name for name in [*theirs.values(), *far] if name in certified or name in listed]
-    failed = reap(session, found, clock)
+    foreign = [*theirs.values(), *far, *(identifier for _, identifier in namesakes)]
+    strangers = [name for name in foreign if name in certified or name in listed]
+    failed = reap(session, found, clock, data=True)
     after = {item.identifier for item in orphans(session, OURS, clock).leftovers()}
     still = [kind for kind, identifier in ours.items() if identifier in after]
     their = {item.identifier for item in orphans(session, THEIRS, clock).leftovers()}
     taken = [kind for kind, identifier in theirs.items() if identifier not in their]
+    taken += [name for kind, name in namesakes if not _is_there(session, kind, name)]
     print(
         f"PROOF planted-leaks kinds={len(KINDS)} found={len(named)} "
         f"removed={len(KINDS) - len(still)} strangers_touched={len(strangers) + len(taken)}"

@@ -111,7 +111,8 @@ def record_reap(recorder: Any, *, ci: bool) -> None:
         recorder.cloud.clock.sleep(900)
     with recorder.scenario(f"reap what deleted stacks left{', ci too' if ci else ''}"):
         found = leftovers.orphans(recorder.cloud.session, NAME, recorder.cloud.clock)
-        failed = leftovers.reap(recorder.cloud.session, found, recorder.cloud.clock)
+        session, clock = recorder.cloud.session, recorder.cloud.clock
+        failed = leftovers.reap(session, found, clock, data=True)
     kinds = {item.kind for item in found.leftovers()}
     assert kinds >= {"role", "VPC", "bucket", "function", "multipart upload"}
     assert ("identity provider" in kinds) == ci

@@ -19,23 +19,36 @@ class Reaped:
         leftovers: Each with the command that removes it.
         refused: Kinds that could not be asked for.
         failed: What could not be removed; empty where nothing was to be.
+        unsettled: Stacks that are at work or in an unclear state: all but late machines stays.
     """
 
     leftovers: tuple[Leftover, ...]
     refused: tuple[str, ...]
     failed: tuple[str, ...] = ()
+    unsettled: tuple[str, ...] = ()
 
 
-def reap(options: Options | None = None, *, remove: bool = False) -> Reaped:
+def reap(options: Options | None = None, *, remove: bool = False, data: bool = False) -> Reaped:
     """List what belongs to flyback and is held by nothing; remove it where asked to.
+
+    Args:
+        options: Account and deployment.
+        remove: Remove what is found, but buckets that hold something.
+        data: Those too.
 
     Raises:
         RefusedError: the account can't be asked.
+        ConflictError: something is to be removed while a stack is not settled.
     """
     chosen = options or Options()
     cloud = chosen.open()
     found = leftovers.orphans(cloud.session, chosen.name, cloud.clock)
     failed: tuple[str, ...] = ()
     if remove:
-        failed = leftovers.reap(cloud.session, found, cloud.clock, chosen.report)
-    return Reaped(leftovers=found.leftovers(), refused=found.refused, failed=failed)
+        failed = leftovers.reap(cloud.session, found, cloud.clock, chosen.report, data=data)
+    return Reaped(
+        leftovers=found.leftovers(),
+        refused=found.refused,
+        failed=failed,
+        unsettled=found.unsettled,
+    )

@@ -24,12 +24,14 @@ class Lister(Service):
         params = {**listing.params, **({"Filters": chosen} if listing.by_tag else {})}
         for item in self._items(listing, params):
             over = any(item.get(key) in values for key, values in listing.gone.items())
-            if over or not self._is_ours(listing, item, owner):
+            tagged = not over and self._carries(listing, item, owner)
+            by_name = not listing.signed and _is_named(listing, item, owner)
+            if over or not (tagged or by_name):
                 continue
             more = {argument: str(item[key]) for argument, key in listing.more.items()}
             name = str(item[listing.identifier])
             held = self._held(listing.holds, name, item) if listing.holds else ()
-            yield Found(listing=listing, identifier=name, more=more, held=held)
+            yield Found(listing=listing, identifier=name, more=more, held=held, tagged=tagged)
 
     def has(self, listing: Listing, name: str) -> bool:
         """Whether a thing of a kind is there, by its name or the end of its ARN."""
@@ -49,11 +51,12 @@ class Lister(Service):
             return tuple(str(each[holds.field] if holds.field else each) for each in held)
         return ()
 
-    def _is_ours(self, listing: Listing, item: Mapping[str, Any], owner: Owner) -> bool:
-        named = _is_named(listing, item, owner)
+    def _carries(self, listing: Listing, item: Mapping[str, Any], owner: Owner) -> bool:
         if listing.signed is None:
-            return named or _tags(item).get(NAME_TAG) == owner.name
+            carries = _tags(item).get(NAME_TAG) == owner.name
+            return carries or _bearer(listing, item, owner) in owner.tagged
         # asked only of what has our name: an account holds many more
+        named = _is_named(listing, item, owner)
         return named and owner.signature.items() <= self._signature(listing.signed, item).items()
 
     def _signature(self, signed: Signed, item: Mapping[str, Any]) -> dict[str, str]:
@@ -77,11 +80,17 @@ def _value(argument: str, value: object) -> object:
     return [value] if argument.endswith("s") and isinstance(value, str) else value
 
 
+def _bearer(listing: Listing, item: Mapping[str, Any], owner: Owner) -> str:
+    place = {"partition": owner.partition, "region": owner.region, "account": owner.account}
+    # a log group's ARN ends so where CloudWatch Logs names it, and nowhere else
+    return listing.bearer.format_map({**place, **item}).removesuffix(":*")
+
+
 def _is_named(listing: Listing, item: Mapping[str, Any], owner: Owner) -> bool:
     text = str(item.get(listing.name, "")) if listing.name else ""
     if text.startswith("arn:"):
         text = text.rpartition(":")[2]
-    fields = {"name": owner.name, "place": owner.place, "region": owner.region}
+    fields = {"name": owner.name, "place": owner.place}
     return any(re.match(pattern.format_map(fields), text) for pattern in listing.names)
 
 

@@ -1,8 +1,8 @@
 """How a kind of thing that can linger is listed, named and removed.
 
-A thing is flyback's where it carries the deployment's tag, or a name that only the deployment
-gives. What stands in no region (IAM's, dashboards) must also say whose region it serves: another
-region's deployment may have the same name.
+A thing is flyback's where it carries the deployment's tag: a name proves nothing, as others may
+have given it. What stands in no region (IAM's) must also say whose region it serves: another
+region's deployment may have the same name. What takes no tags is whose that is to which it belongs.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ class Owner:
         name: Its own; another deployment's may begin with it.
         account: Twelve digits.
         region: AWS region.
+        partition: AWS partition, as in ARNs.
+        tagged: ARNs of what carries the deployment's tag, as the tagging API says.
     """
 
     name: str
     account: str
     region: str
+    partition: str = "aws"
+    tagged: frozenset[str] = frozenset()
 
     @property
     def place(self) -> str:
@@ -97,16 +101,18 @@ class Listing:
         identifier: Field by which it is removed.
         remove: boto3's method that removes one.
         argument: Its argument for the identifier.
-        name: Field that may say whose it is; empty where only the tag does.
+        bearer: ARN of what carries the tag, itself or what it belongs to, with the listing's
+            fields and `{partition}`, `{region}`, `{account}`; empty where the listing tells tags.
+        name: Field that holds the name, of a kind whose name counts too.
         names: Regular expressions of how such a name begins, with `{name}` for the deployment's,
-            `{place}` for account and region, `{region}`. Another deployment's name may begin with
-            this one's, so nothing shorter than what the templates make will do; CloudFormation's
-            own names go on with a logical id, which begins with a capital as no name does.
+            `{place}` for account and region. Another deployment's name may begin with this one's,
+            so nothing shorter than what the templates make will do; CloudFormation's own names go
+            on with a logical id, which begins with a capital as no name does.
         gone: Field → values of things that are over, or were never any.
         params: Of the listing call.
         more: Further arguments of the removing call: argument → field.
         switches: Arguments of the removing call that are simply true.
-        signed: Of a kind without regions, how one is asked whose it is: the name alone is shared.
+        signed: Of a kind without regions, how one that has our name is asked whose it is.
         holds: What must be taken out of one before it is removed.
         by_tag: Whether to let the service choose by the tag: an account may hold thousands.
     """
@@ -118,8 +124,9 @@ class Listing:
     identifier: str
     remove: str
     argument: str
+    bearer: str = ""
     name: str = ""
-    names: tuple[str, ...] = (MADE,)
+    names: tuple[str, ...] = ()
     gone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
@@ -147,12 +154,21 @@ class Listing:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """One thing that is there."""
+    """One thing that is there.
+
+    Args:
+        listing: Its kind.
+        identifier: By which it is removed.
+        more: Further arguments of the removing call.
+        held: What must be taken out of it first.
+        tagged: Whether the deployment's tag says whose it is, or a name alone.
+    """
 
     listing: Listing
     identifier: str
     more: Mapping[str, str] = field(default_factory=dict)
     held: tuple[str, ...] = ()
+    tagged: bool = True
 
 
 def _words(service: str, method: str, options: Mapping[str, str | bool]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from math import inf
 from typing import Any
 
 from flyback.aws.service import Service
@@ -98,10 +99,17 @@ class Buckets(Service):
             deleted += len(batch)
         return deleted
 
-    def uploads(self, bucket: str, prefix: str = "") -> tuple[tuple[str, str], ...]:
+    def uploads(
+        self, bucket: str, prefix: str = "", before: float = inf
+    ) -> tuple[tuple[str, str], ...]:
         """Multipart uploads that nobody completed: key and upload id.
 
         They are stored and billed, and no listing of objects shows them.
+
+        Args:
+            bucket: Where.
+            prefix: Of their keys.
+            before: Only those that were begun before this, in seconds since the epoch.
         """
         try:
             found = list(
@@ -109,7 +117,11 @@ class Buckets(Service):
             )
         except NotFoundError:
             return ()
-        return tuple((item["Key"], item["UploadId"]) for item in found)
+        return tuple(
+            (item["Key"], item["UploadId"])
+            for item in found
+            if item["Initiated"].timestamp() < before
+        )
 
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
         """Drop an upload with its parts; one that is gone is dropped already."""

@@ -116,3 +116,8 @@ class Scheduler(Service):
         except NotFoundError:
             return ()
         return tuple(sorted(item["Name"] for item in found))
+
+    def everywhere(self, prefix: str) -> tuple[tuple[str, str], ...]:
+        """Group and name of schedules of any group whose names begin with `prefix`."""
+        found = self._pages("list_schedules", "Schedules", NamePrefix=prefix)
+        return tuple(sorted((item["GroupName"], item["Name"]) for item in found))

@@ -19,7 +19,7 @@ from flyback.launch.deployment import NAME_TAG, PARTS, stack_name
 from flyback.launch.existence import is_there
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.lease import is_of, stem
-from flyback.launch.leftovers import Upload, as_leftover, look_for, uploads
+from flyback.launch.leftovers import Upload, as_leftover, buckets_in, look_for, uploads
 from flyback.spec.certificate import Certificate, Check, Leftover
 from flyback.spec.clock import Clock
 from flyback.spec.paths import RunPaths
@@ -57,7 +57,11 @@ def certify_run(
                 "sweep",
                 "scheduler",
                 f"ListSchedules {stem(run_id)}*",
-                [item for item in session.schedules.names("", stem(run_id)) if is_of(item, run_id)],
+                [
+                    f"{group}/{name}"
+                    for group, name in session.schedules.everywhere(stem(run_id))
+                    if is_of(name, run_id)
+                ],
             ),
             *_upload_checks(session, run_id, bucket),
         ]
@@ -129,7 +133,8 @@ def _sweep(
     """Every kind of thing that can linger; what each is, for whoever reports it."""
     checks = []
     refused.clear()
-    for look in look_for(session, name):
+    looks = tuple(look_for(session, name))
+    for look in looks:
         kind = look.listing
         if look.refused:
             refused[kind.kind] = look.refused
@@ -138,7 +143,7 @@ def _sweep(
         question = f"{kind.method} of {name}: {kind.kind}"
         left = [item.identifier for item in look.found]
         checks.append(_check("sweep", kind.service, question, left))
-    unfinished = [item.leftover() for item in uploads(session, name)]
+    unfinished = [item.leftover() for item in uploads(session, buckets_in(looks))]
     remedies.update({item.identifier: item for item in unfinished})
     left = [item.identifier for item in unfinished]
     return [*checks, _check("sweep", "s3", f"list_multipart_uploads of {name}", left)]
@@ -301,7 +306,9 @@ def _leftover(service: str, identifier: str) -> Leftover:
             remedy = f"aws logs delete-log-group --log-group-name {identifier}"
         elif service == "scheduler":
             kind = "schedule"
-            remedy = f"aws scheduler delete-schedule --name {identifier}"
+            group, _, schedule = identifier.rpartition("/")
+            place = f"--group-name {group} " if group else ""
+            remedy = f"aws scheduler delete-schedule {place}--name {schedule}"
         elif ":stack/" in identifier:
             kind, remedy = "stack", f"aws cloudformation delete-stack --stack-name {identifier}"
     return Leftover(service=service, kind=kind, identifier=identifier, remedy=remedy)

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf
 
 from flyback.aws.ec2 import GONE
 from flyback.aws.listing import Found, Listing, Owner
 from flyback.aws.listings import LISTINGS
 from flyback.aws.session import Session
-from flyback.errors import AccessDeniedError, CredentialsError, FlybackError, RefusedError
-from flyback.launch.deployment import NAME_TAG, PARTS, READY, stack_name
+from flyback.errors import (
+    AccessDeniedError,
+    ConflictError,
+    CredentialsError,
+    FlybackError,
+    RefusedError,
+)
+from flyback.launch.deployment import NAME_TAG, PARTS, READY, bucket_names, stack_name
 from flyback.launch.progress import Report, silent
 from flyback.launch.teardown import terminate_and_wait
 from flyback.spec.certificate import Leftover
 from flyback.spec.clock import Clock
 
-__all__ = ["Look", "Orphans", "Upload", "as_leftover", "look_for", "orphans", "reap", "uploads"]
+__all__ = [
+    "Look",
+    "Orphans",
+    "Upload",
+    "as_leftover",
+    "buckets_in",
+    "look_for",
+    "orphans",
+    "reap",
+    "uploads",
+]
 
 _REPLACE = frozenset({"spot request", "fleet"})  # they launch anew what is only ended
-_BUCKETS = ("data", "outputs", "bootstrap")
+_OLD_S = 86_400.0  # an upload that is younger may be somebody's at work
+_OVER = frozenset(  # of stacks that hold nothing any more, or never came to hold anything
+    {"DELETE_COMPLETE", "CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}
+)
+_SETTLED = READY | {"IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +83,32 @@ def look_for(session: Session, name: str) -> Iterator[Look]:
     Raises:
         CredentialsError: nothing can be asked at all.
     """
-    owner = Owner(name=name, account=session.identity.account, region=session.region)
+    tagged: tuple[str, ...] = ()
+    untold = ""
+    try:
+        tagged = session.tagging.arns(NAME_TAG, name)
+    except CredentialsError:
+        raise
+    except RefusedError as error:
+        untold = error.what
+    owner = Owner(
+        name=name,
+        account=session.identity.account,
+        region=session.region,
+        partition=session.identity.arn.split(":")[1],
+        tagged=frozenset(tagged),
+    )
     for listing in LISTINGS:
+        if untold and listing.bearer:
+            yield Look(listing=listing, refused=untold)
+            continue
         try:
-            found = tuple(session.lister(listing.service).find(listing, owner))
+            found = tuple(
+                item
+                for item in session.lister(listing.service).find(listing, owner)
+                # nothing of ours goes into a bucket before its tag does
+                if item.tagged or not session.buckets.object_versions(item.identifier)
+            )
         except CredentialsError:
             raise
         except RefusedError as error:
@@ -74,14 +117,18 @@ def look_for(session: Session, name: str) -> Iterator[Look]:
             yield Look(listing=listing, found=found)
 
 
-def uploads(session: Session, name: str, prefix: str = "") -> tuple[Upload, ...]:
-    """Unfinished uploads in the deployment's buckets."""
-    place = f"{session.identity.account}-{session.region}"
+def uploads(session: Session, buckets: Iterable[str], before: float = inf) -> tuple[Upload, ...]:
+    """Unfinished uploads in buckets that were begun before a time (seconds since the epoch)."""
     return tuple(
         Upload(bucket=bucket, key=key, upload_id=upload_id)
-        for bucket in (f"{name}-{use}-{place}" for use in _BUCKETS)
-        for key, upload_id in session.buckets.uploads(bucket, prefix)
+        for bucket in buckets
+        for key, upload_id in session.buckets.uploads(bucket, before=before)
     )
+
+
+def buckets_in(looks: Iterable[Look]) -> tuple[str, ...]:
+    """Names of the buckets that were found."""
+    return tuple(item.identifier for look in looks for item in look.found if _is_bucket(item))
 
 
 def as_leftover(found: Found) -> Leftover:
@@ -103,12 +150,16 @@ class Orphans:
         things: Everything else, by kind.
         unfinished: Uploads.
         refused: Kinds that could not be asked for, each with the reason.
+        unsettled: Stacks of which nobody can say what they hold, each with its state.
+        data: Buckets among `things` that hold something → number of object versions.
     """
 
     machines: tuple[str, ...]
     things: tuple[Found, ...]
     unfinished: tuple[Upload, ...]
     refused: tuple[str, ...]
+    unsettled: tuple[str, ...] = ()
+    data: Mapping[str, int] = field(default_factory=dict)
 
     def leftovers(self) -> tuple[Leftover, ...]:
         """Each with the command that removes it."""
@@ -126,8 +177,10 @@ class Orphans:
 def orphans(session: Session, name: str, clock: Clock) -> Orphans:
     """Look for what is left.
 
-    What the deployment's stack holds stays, and so do machines before their deadline and the
-    schedules of runs; uploads are left alone while a machine lives.
+    What the deployment's stacks hold stays, and so do machines before their deadline and the
+    schedules of runs. While a stack is at work, or in a state in which nobody knows what it holds,
+    everything but a late machine stays. Uploads are left alone while a machine lives, for their
+    first day, and in the bucket that people bring their data to.
     """
     machines = session.ec2.instances(NAME_TAG, name)
     now = clock.now()
@@ -137,25 +190,62 @@ def orphans(session: Session, name: str, clock: Clock) -> Orphans:
         if item.state not in GONE and now >= _deadline(item.tags, item.launched_at)
     )
     living = any(item.state not in GONE and item.instance_id not in late for item in machines)
-    held = _held(session, name)
     looks = tuple(look_for(session, name))
+    held, unsettled = _held(session, name)  # last: what an `up` makes meanwhile is its stack's
+    refused = tuple(f"{look.listing.kind}: {look.refused}" for look in looks if look.refused)
+    if unsettled:
+        return Orphans(
+            machines=late, things=(), unfinished=(), refused=refused, unsettled=unsettled
+        )
+    things = tuple(
+        item
+        for look in looks
+        for item in look.found
+        if item.identifier not in held and not (held and look.listing.kind == "schedule")
+    )
+    holds = {
+        item.identifier: session.buckets.object_versions(item.identifier)
+        for item in things
+        if _is_bucket(item)
+    }
+    brought = bucket_names(name, session.identity.account, session.region)["DataBucket"]
+    ours = [bucket for bucket in buckets_in(looks) if bucket != brought]
     return Orphans(
         machines=late,
-        things=tuple(
-            item
-            for look in looks
-            for item in look.found
-            if item.identifier not in held and not (held and look.listing.kind == "schedule")
-        ),
-        unfinished=() if living else uploads(session, name),
-        refused=tuple(f"{look.listing.kind}: {look.refused}" for look in looks if look.refused),
+        things=things,
+        unfinished=() if living else uploads(session, ours, now - _OLD_S),
+        refused=refused,
+        data={bucket: count for bucket, count in holds.items() if count},
     )
 
 
 def reap(
-    session: Session, orphaned: Orphans, clock: Clock, report: Report = silent
+    session: Session,
+    orphaned: Orphans,
+    clock: Clock,
+    report: Report = silent,
+    *,
+    data: bool = False,
 ) -> tuple[str, ...]:
-    """Remove what `orphans` found; what could not be removed, each with the reason."""
+    """Remove what `orphans` found; what could not be removed, each with the reason.
+
+    Args:
+        session: The account.
+        orphaned: What was found.
+        clock: For waiting.
+        report: Told each step.
+        data: Remove buckets with what they hold too; without it, only empty ones.
+
+    Raises:
+        ConflictError: a stack is not settled, so that nobody can say what it holds.
+    """
+    if orphaned.unsettled:
+        raise ConflictError(
+            f"nothing is removed: {'; '.join(orphaned.unsettled)}",
+            where="flyback reap",
+            remedy="wait for whoever changes it, or bring it to rest with `flyback up` or "
+            "`flyback down`; then `flyback reap` again",
+        )
     failed: list[str] = []
     first = [item for item in orphaned.things if item.listing.kind in _REPLACE]
     for item in first:
@@ -171,17 +261,28 @@ def reap(
         except FlybackError as error:
             failed.append(_failure(upload.leftover(), error))
     for item in orphaned.things:
-        if item not in first:
-            failed += _removed(session, item, report)
+        if item.identifier in orphaned.data and _is_bucket(item) and not data:
+            count = orphaned.data[item.identifier]
+            failed.append(
+                f"bucket {item.identifier}: it holds {count} object versions; "
+                f"`flyback reap --yes --data` removes them with it"
+            )
+        elif item not in first:
+            failed += _removed(session, item, report, data=data)
     return tuple(failed)
 
 
-def _removed(session: Session, found: Found, report: Report) -> list[str]:
+def _is_bucket(found: Found) -> bool:
+    return found.listing.kind == "bucket"
+
+
+def _removed(session: Session, found: Found, report: Report, *, data: bool = False) -> list[str]:
     listing = found.listing
     report("teardown", f"removing the {listing.kind} {found.identifier}")
     try:
-        if listing.kind == "bucket":
-            session.buckets.remove(found.identifier)
+        if _is_bucket(found):
+            # S3 refuses to delete a bucket that has come to hold something meanwhile
+            (session.buckets.remove if data else session.buckets.delete)(found.identifier)
         else:
             session.lister(listing.service).remove(found)
     except FlybackError as error:
@@ -196,18 +297,25 @@ def _failure(left: Leftover, error: FlybackError) -> str:
     return f"{left.kind} {left.identifier}: {error.what}; `{left.remedy}`"
 
 
-def _held(session: Session, name: str) -> frozenset[str]:
-    """What the standing deployment is made of, by every name that it is listed under."""
+def _held(session: Session, name: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """What the standing deployment is made of, by every name that it is listed under.
+
+    Also the stacks that are at work or in a state in which their resources say too little.
+    """
     found: set[str] = set()
+    unsettled: list[str] = []
     for part in PARTS:
         stack = session.cloudformation.describe(stack_name(name, part))
-        if stack is None or stack.status not in READY:
+        if stack is None or stack.status in _OVER:
+            continue
+        if stack.status not in _SETTLED:
+            unsettled.append(f"the stack {stack.name} is in state {stack.status}")
             continue
         found |= {stack.name, stack.stack_id, *_made_beside(session, name)}
         for item in session.cloudformation.resources(stack.stack_id):
             found |= {item.physical_id, item.physical_id.rpartition("/")[2]}
             found.add(item.physical_id.rpartition("|")[2])
-    return frozenset(found)
+    return frozenset(found), tuple(unsettled)
 
 
 def _made_beside(session: Session, name: str) -> frozenset[str]:

@@ -62,6 +62,10 @@ def beside_moto(region: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
         if kind is not None and identifier in there:
             arn = f"arn:aws:ec2:{region}:{ec2.account_id}:{kind}/{identifier}"
             yield f"ec2:{kind}", arn, dict(tags)
+    events = _state("events", region)
+    for bus in list(events.event_buses.values()):
+        for rule in list(bus.rules.values()):
+            yield "events:rule", rule.arn, events.tagger.get_tag_dict_for_resource(rule.arn)
     for repository in list(ecr.repositories.values()):
         yield "ecr:repository", repository.arn, ecr.tagger.get_tag_dict_for_resource(repository.arn)
 
