@@ -13,8 +13,8 @@ from flyback.agent.archive import unpack
 from flyback.agent.cells import Surroundings
 from flyback.agent.checkpoints import restore
 from flyback.agent.child import Command
-from flyback.agent.stall import Stall
 from flyback.agent.staging import Staging, cache_folder
+from flyback.agent.stall import Stall
 from flyback.agent.workbench import Workbench
 from flyback.errors import (
     AccessDeniedError,
