@@ -152,6 +152,18 @@ def test_a_machine_that_somebody_ended_stays_ended() -> None:
     assert (step.final, step.verdict.reason) == (True, "lost")
 
 
+def test_a_stopped_machine_is_ended() -> None:
+    """Whoever stopped it: its disk would bill until the deadline. The run is over."""
+    for left in (None, marker("INTERRUPTED", "interrupted")):
+        stopped = ended("Client.UserInitiatedShutdown", "stopped")
+        end, last = decide(facts(machines=(stopped,), attempt_marker=left))
+        assert isinstance(end, End)
+        assert end.machines == ("i-1",)
+        assert isinstance(last, Mark)
+        assert (last.final, last.verdict.reason) == (True, left.reason if left else "lost")
+    assert decide(facts(machines=(ended(state="stopping"),))) == ()
+
+
 def test_no_machine_is_asked_for_near_the_deadline() -> None:
     """With less than ten minutes left a machine would only boot: the run ends as interrupted."""
     late = facts(

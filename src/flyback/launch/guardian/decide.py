@@ -146,6 +146,8 @@ def _over(facts: RunFacts, marker: Marker) -> tuple[Step, ...]:
 
 
 def _alive(facts: RunFacts, machine: Instance) -> tuple[Step, ...]:
+    if machine.state == "stopped":
+        return _stopped(facts, machine)
     left = facts.attempt_marker
     if left is not None:  # interrupted, and waiting for EC2; or lost, and being ended
         lingers = left.reason == "lost" or facts.now - left.at > _LINGER_S
@@ -166,6 +168,18 @@ def _alive(facts: RunFacts, machine: Instance) -> tuple[Step, ...]:
     text = f"no sign of life for {silent:.0f} s"
     verdict = Verdict(kind="FAILURE", reason="lost", text=_with_beat(facts, text))
     return (Mark(verdict=verdict, final=False), End(machines=(machine.instance_id,), why=text))
+
+
+def _stopped(facts: RunFacts, machine: Instance) -> tuple[Step, ...]:
+    """A machine of ours that shuts down is terminated: this one was stopped, and its disk bills.
+
+    Spot machines of ours can't be stopped, and on demand is the last try: the run is over.
+    """
+    words = f"the machine was stopped ({machine.reason or 'no reason'}), which bills its disk"
+    left = facts.attempt_marker
+    verdict = Verdict(kind="FAILURE", reason="lost", text=_with_beat(facts, words))
+    verdict = _verdict_of(left) if left is not None else verdict
+    return (End(machines=(machine.instance_id,), why=words), Mark(verdict=verdict, final=True))
 
 
 def _gone(
