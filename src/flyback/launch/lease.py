@@ -20,7 +20,6 @@ from flyback.spec.paths import LEASES, LeasePaths
 from flyback.store.protocol import Store
 
 __all__ = [
-    "END_TARGET",
     "arm_guardian",
     "arm_machine",
     "held",
@@ -33,7 +32,7 @@ __all__ = [
     "stem",
 ]
 
-END_TARGET = "arn:aws:scheduler:::aws-sdk:ec2:terminateInstances"
+_END = "scheduler:::aws-sdk:ec2:terminateInstances"
 _STEM = 50  # a schedule's name takes 64 characters
 
 
@@ -91,7 +90,7 @@ def arm_machine(
         name=_machine_name(run_id, number),
         group=place.group,
         at=int(deadline),
-        target=END_TARGET,
+        target=f"arn:{place.terminate_role.split(':')[1]}:{_END}",  # of the role's partition
         role=place.terminate_role,
         payload={"InstanceIds": [instance_id]},
     )
