@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from flyback.agent.deadline import margin_s
 from flyback.errors import AccessDeniedError, FlybackError
 from flyback.spec.codec import dumps, read_json
 from flyback.spec.event import Marker
-from flyback.spec.job import JobSpec
+from flyback.spec.job import Input, JobSpec
 from flyback.spec.launch import Launch
 from flyback.store.file import FileStore
+from flyback.store.memory import MemoryStore
 
 Shell = Callable[[str], tuple[str, ...]]
 START = 1_800_000_000.0
@@ -282,3 +285,61 @@ def test_sigterm_to_the_agent_is_an_interruption(tmp_path: Path) -> None:
     lines = (folder / "attempts" / "1" / "log.txt").read_text().splitlines()
     assert (lines[0], lines[-1]) == ("up", "saved")
     assert not (folder / "marker.json").exists()
+
+
+@pytest.mark.parametrize("what", ["workdir", "input", "checkpoint"])
+def test_the_heart_beats_while_files_arrive(machine: Any, shell: Shell, what: str) -> None:
+    """Inputs that take longer than a silence may last: the beats go on, and no stall is seen."""
+    beaten, slow = threading.Event(), []
+    parts = {"workdir": "workdirs/", "input": "sea.wav", "checkpoint": "checkpoints/"}
+
+    def arrives(fetch: Callable[..., Any], key: str, *more: Any) -> Any:
+        if parts[what] in key and not slow:
+            slow.append(key)
+            machine.clock.time += 700
+            assert beaten.wait(20), "no beat in 700 s"
+        return fetch(key, *more)
+
+    def writes(key: str) -> bool:
+        if slow and key.endswith("heartbeat.json"):
+            beaten.set()
+        return False
+
+    data = MemoryStore.named("slow-bucket")
+    data.put("sea.wav", b"wave")
+    for store in (machine.store, data):
+        for name in ("get", "get_file"):
+            setattr(store, name, functools.partial(arrives, getattr(store, name)))
+    machine.store.fails = writes
+    inputs = (Input(source="memory://slow-bucket/sea.wav", path="sea.wav"),)
+    command = shell("cat sea.wav a")
+    machine.launch(command=command, inputs=inputs, workdir={"a": "b"}, stall_minutes=10.0)
+    assert machine.run(attempt=2) == 0
+    assert slow
+    assert machine.text(machine.keys(2).log) == "waveb"
+
+
+def test_a_notice_cuts_the_arrival_of_files_short(machine: Any, shell: Shell, notice: str) -> None:
+    """Two minutes are not for inputs: the attempt ends as interrupted while they still arrive."""
+    going, over = threading.Event(), threading.Event()
+    data = MemoryStore.named("endless-bucket")
+    data.put("sea.wav", b"wave")
+
+    def arrives(key: str, path: Path) -> None:
+        del key, path
+        machine.clock.time += 6
+        machine.metadata.answers = {"spot/instance-action": notice}
+        going.set()
+        over.wait(20)
+
+    data.get_file = arrives  # type: ignore[method-assign]  # this one's alone
+    inputs = (Input(source="memory://endless-bucket/sea.wav", path="sea.wav"),)
+    machine.launch(command=shell("true"), inputs=inputs)
+    try:
+        assert machine.run() == 75
+        assert not over.is_set()
+    finally:
+        over.set()
+    assert going.is_set()
+    assert machine.attempt_marker().kind == "INTERRUPTED"
+    assert "cut short" in machine.attempt_marker().log_tail

@@ -74,7 +74,9 @@ class Rooms:
             holder.leave()
         self.death.born()
         try:
+            until = clock.now() + float(function.get("Timeout"))
             guard = self._guard(function, session.caller, clock)
+            guard = dataclasses.replace(guard, until=until)
             done = serve(guard, json.loads(event))
         except (KilledThread, Killed):
             return Outcome(payload=b"{}", error="Runtime.ExitError")

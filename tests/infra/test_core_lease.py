@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from cfnlint.decode import decode_str
 
 from flyback.infra import templates
+from flyback.launch.guardian.events import read
 
 OURS = {"StringEquals": {"aws:ResourceTag/flyback:name": {"Ref": "Name"}}}
 
@@ -99,20 +101,21 @@ def test_what_the_guardian_launches_is_tagged(core: dict[str, Any]) -> None:
             assert not kinds & {"fleet", "instance", "volume"}
 
 
-def test_the_guardian_is_called_three_ways(core: dict[str, Any]) -> None:
-    """By the sweep, by interruption warnings and by ends of machines; only these rules may."""
+def test_the_guardian_is_called_two_ways(core: dict[str, Any]) -> None:
+    """By the sweep and by what ends or stops a machine; no rule calls it for what it ignores."""
     sweep = _properties(core, "GuardianSweep")
     assert sweep["ScheduleExpression"] == "rate(15 minutes)"
     assert sweep["GroupName"] == {"Ref": "ScheduleGroup"}
-    kinds = [_properties(core, name)["EventPattern"] for name in ("InterruptionRule", "EndRule")]
-    assert [kind["detail-type"] for kind in kinds] == [
-        ["EC2 Spot Instance Interruption Warning"],
-        ["EC2 Instance State-change Notification"],
-    ]
-    for rule in ("Interruption", "End"):
-        permission = _properties(core, f"{rule}Permission")
-        assert permission["Principal"] == "events.amazonaws.com"
-        assert permission["SourceArn"] == {"Fn::GetAtt": [f"{rule}Rule", "Arn"]}
+    of = {name: item["Type"] for name, item in core["Resources"].items()}
+    assert [name for name, kind in of.items() if kind == "AWS::Events::Rule"] == ["EndRule"]
+    (permitted,) = [name for name, kind in of.items() if kind == "AWS::Lambda::Permission"]
+    permission = _properties(core, permitted)
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["EndRule", "Arn"]}
+    pattern = _properties(core, "EndRule")["EventPattern"]
+    for kind, states in itertools.product(pattern["detail-type"], pattern["detail"]["state"]):
+        detail = {"instance-id": "i-1", "state": states}
+        assert read({"detail-type": kind, "detail": detail}).kind == "machine"
 
 
 def test_without_code_the_schedules_still_end_machines(core: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -150,6 +151,39 @@ def test_a_machine_that_somebody_ended_stays_ended() -> None:
     (step,) = decide(facts(machines=(ended("Client.UserInitiatedShutdown"),)))
     assert isinstance(step, Mark)
     assert (step.final, step.verdict.reason) == (True, "lost")
+
+
+@pytest.mark.parametrize("lingered", [601, 1500])
+def test_an_interrupted_machine_that_lingered_is_replaced(lingered: float) -> None:
+    """The guardian ended it, which EC2 tells as it tells an end by hand: the run goes on."""
+    left = marker("INTERRUPTED", "interrupted")
+    lingering = facts(now=left.at + lingered, attempt_marker=left)
+    assert isinstance(decide(lingering)[0], End)
+    at = float(int(lingering.now))
+    dead = dataclasses.replace(ended("Client.UserInitiatedShutdown"), ended_at=at)
+    after = facts(now=lingering.now + 60, attempt_marker=left, machines=(dead,))
+    assert decide(after)[-1] == Relaunch(number=2, market="spot")
+
+
+def test_an_interrupted_machine_that_is_ended_by_hand_stays_ended() -> None:
+    """Before the guardian would have: whoever did it meant it."""
+    left = marker("INTERRUPTED", "interrupted")
+    dead = dataclasses.replace(ended("Client.UserInitiatedShutdown"), ended_at=left.at + 300)
+    (step,) = decide(facts(now=left.at + 1200, attempt_marker=left, machines=(dead,)))
+    assert isinstance(step, Mark)
+    assert (step.final, step.verdict.kind) == (True, "INTERRUPTED")
+
+
+def test_a_stopped_machine_is_ended() -> None:
+    """Whoever stopped it: its disk would bill until the deadline. The run is over."""
+    for left in (None, marker("INTERRUPTED", "interrupted")):
+        stopped = ended("Client.UserInitiatedShutdown", "stopped")
+        end, last = decide(facts(machines=(stopped,), attempt_marker=left))
+        assert isinstance(end, End)
+        assert end.machines == ("i-1",)
+        assert isinstance(last, Mark)
+        assert (last.final, last.verdict.reason) == (True, left.reason if left else "lost")
+    assert decide(facts(machines=(ended(state="stopping"),))) == ()
 
 
 def test_no_machine_is_asked_for_near_the_deadline() -> None:

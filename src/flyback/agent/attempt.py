@@ -26,7 +26,6 @@ from flyback.agent.outputs import Gathering
 from flyback.agent.prepare import fetch_launch, prepare
 from flyback.agent.results import Rows, finished
 from flyback.agent.shipping import CloudLog, Shipping, StoredLog
-from flyback.agent.stall import Stall
 from flyback.agent.supervise import Concern, Stop
 from flyback.agent.workbench import Workbench
 from flyback.errors import FlybackError
@@ -225,8 +224,6 @@ class Attempt:
         if on_ec2:
             self.interruption = Interruption(services.metadata, bench.journal, self._save)
             concerns.append(self.interruption)
-        if launch.job.stall_minutes is not None:
-            concerns.append(Stall(launch.job.stall_minutes, log, bench.clock.now()))
         return concerns
 
     def _beat(self) -> dict[str, Any]:

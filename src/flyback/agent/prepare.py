@@ -14,6 +14,7 @@ from flyback.agent.cells import Surroundings
 from flyback.agent.checkpoints import restore
 from flyback.agent.child import Command
 from flyback.agent.staging import Staging, cache_folder
+from flyback.agent.stall import Stall
 from flyback.agent.workbench import Workbench
 from flyback.errors import (
     AccessDeniedError,
@@ -61,10 +62,12 @@ def prepare(bench: Workbench, launch: Launch) -> Surroundings:
             remedy="leave out `image`, and bring packages through `requirements`",
         )
     staging = Staging(cache_folder(bench.options.root))
-    _bring_workdir(bench, launch, staging)
-    for item in launch.job.inputs:
-        _bring_input(bench, item, staging)
+    bring = functools.partial(_bring, bench, launch, staging)
+    bench.meanwhile("fetching the working directory and inputs", bring)
     _bring_checkpoint(bench, launch)
+    if launch.job.stall_minutes is not None:  # what is fetched prints nothing, and does not hang
+        stall = Stall(launch.job.stall_minutes, bench.scratch.log, bench.clock.now())
+        bench.supervisor.also_watch(stall)
     surroundings = Surroundings(
         launch=launch,
         attempt=bench.options.attempt,
@@ -91,6 +94,12 @@ def _machine(bench: Workbench, launch: Launch) -> dict[str, str]:
     return {}
 
 
+def _bring(bench: Workbench, launch: Launch, staging: Staging) -> None:
+    _bring_workdir(bench, launch, staging)
+    for item in launch.job.inputs:
+        _bring_input(bench, item, staging)
+
+
 def _bring_workdir(bench: Workbench, launch: Launch, staging: Staging) -> None:
     if launch.workdir_sha256 is None:
         return
@@ -104,7 +113,8 @@ def _bring_checkpoint(bench: Workbench, launch: Launch) -> None:
     folder = bench.scratch.checkpoints(launch.job.checkpoint_dir)
     folder.mkdir(parents=True, exist_ok=True)
     if bench.options.attempt > 1:
-        name = restore(bench.store, bench.run.checkpoints, folder)
+        newest = functools.partial(restore, bench.store, bench.run.checkpoints, folder)
+        name = bench.meanwhile("fetching the checkpoint", newest)
         if name is not None:
             bench.journal.tell("checkpoint-restored", name=name)
 

@@ -16,6 +16,7 @@ __all__ = ["Moment", "Scheduler", "moment"]
 _NO_WINDOW = {"Mode": "OFF"}
 # Scheduler's own defaults are a day and 185 retries; what is an hour late the sweep has done.
 _RETRIES = {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 60}
+_MINUTE_S = 60
 _FORM = "at(%Y-%m-%dT%H:%M:%S)"
 
 
@@ -26,7 +27,8 @@ class Moment:
     Args:
         name: At most 64 letters, digits, `-`, `_` and `.`.
         group: Schedule group.
-        at: Seconds since the epoch; whole ones.
+        at: Seconds since the epoch; whole ones. Scheduler is told the next whole minute: it fires
+            somewhere in the minute that it is told, and nobody says whether seconds count there.
         target: ARN of what is called; `arn:aws:scheduler:::aws-sdk:…` is any API call.
         role: ARN of the role that Scheduler takes on for it.
         payload: What the target is given.
@@ -41,10 +43,11 @@ class Moment:
 
     def request(self) -> dict[str, Any]:
         """As CreateSchedule and UpdateSchedule take it; it removes itself when it has fired."""
+        whole = -(-self.at // _MINUTE_S) * _MINUTE_S
         return {
             "Name": self.name,
             "GroupName": self.group,
-            "ScheduleExpression": datetime.fromtimestamp(self.at, UTC).strftime(_FORM),
+            "ScheduleExpression": datetime.fromtimestamp(whole, UTC).strftime(_FORM),
             "ScheduleExpressionTimezone": "UTC",
             "FlexibleTimeWindow": _NO_WINDOW,
             "ActionAfterCompletion": "DELETE",

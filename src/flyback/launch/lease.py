@@ -22,7 +22,6 @@ from flyback.spec.paths import LEASES, LeasePaths
 from flyback.store.protocol import Store
 
 __all__ = [
-    "END_TARGET",
     "arm_guardian",
     "arm_machine",
     "attempted",
@@ -37,7 +36,7 @@ __all__ = [
     "with_attempt",
 ]
 
-END_TARGET = "arn:aws:scheduler:::aws-sdk:ec2:terminateInstances"
+_END = "scheduler:::aws-sdk:ec2:terminateInstances"
 _STEM = 50  # a schedule's name, or a client token, takes 64 characters
 _HASH = 12
 
@@ -141,7 +140,7 @@ def arm_machine(
         name=_machine_name(run_id, number),
         group=place.group,
         at=int(deadline),
-        target=END_TARGET,
+        target=f"arn:{place.terminate_role.split(':')[1]}:{_END}",  # of the role's partition
         role=place.terminate_role,
         payload={"InstanceIds": [instance_id]},
     )

@@ -142,7 +142,7 @@ def test_terminating_asks_of_each_machine_with_its_tags() -> None:
     assert "aws:ResourceTag/flyback:name" not in second.context
 
 
-def _fleet() -> tuple[Need, ...]:
+def _fleet(market: str = "on-demand") -> tuple[Need, ...]:
     tags = [{"Key": "flyback:run-id", "Value": "r"}]
     return needs(
         _called(
@@ -161,9 +161,25 @@ def _fleet() -> tuple[Need, ...]:
             TagSpecifications=[
                 {"ResourceType": kind, "Tags": tags} for kind in ("fleet", "instance", "volume")
             ],
+            TargetCapacitySpecification={
+                "TotalTargetCapacity": 1,
+                "DefaultTargetCapacityType": market,
+            },
         ),
         Known(),
     )
+
+
+def test_a_spot_machine_asks_for_its_request_too() -> None:
+    """RunInstances on the spot request, which bears no tag; by fleet or by itself, spot alone."""
+    (more,) = [need for need in _fleet("spot") if need not in _fleet()]
+    request = "arn:aws:ec2:us-east-1:123456789012:spot-instances-request/*"
+    assert (more.action, more.resource) == ("ec2:RunInstances", request)
+    assert not [key for key in more.context if key.startswith("aws:RequestTag")]
+    spot = {"InstanceMarketOptions": {"MarketType": "spot"}}
+    for options, count in (({}, 0), (spot, 1)):
+        found = needs(_called("ec2", "RunInstances", InstanceType="x", **options), Known())
+        assert [need.resource for need in found].count(request) == count
 
 
 def test_a_fleet_asks_for_all_that_it_depends_on() -> None:

@@ -232,6 +232,36 @@ def test_what_has_passed_never_fires(
     assert cloud.timetable.fired == ()
 
 
+def test_seconds_of_a_time_do_not_count(
+    cloud: RehearsalCloud,
+    scheduler: Any,
+    role: Callable[[str, str], str],
+    machine: str,
+    passing: Callable[[float], None],
+) -> None:
+    """Somewhere from the start of its minute, so early too; a whole minute is never early."""
+    begin = cloud.clock.now() // 60 * 60 + 600
+    ender = role("ender", "scheduler")
+    for number in range(24):
+        scheduler.create_schedule(
+            Name=f"end-{number}",
+            ScheduleExpression=at(begin + 30 * (number % 2)),
+            FlexibleTimeWindow=OFF,
+            Target={
+                "Arn": TERMINATE,
+                "RoleArn": ender,
+                "Input": json.dumps({"InstanceIds": [machine]}),
+            },
+        )
+    passing(900)
+    off: dict[int, list[float]] = {0: [], 30: []}
+    for fired in cloud.timetable.fired:
+        off[int(fired.due - begin)].append(fired.at - fired.due)
+    assert len(off[0]) == len(off[30]) == 12
+    assert min(off[0]) >= 0
+    assert -30 <= min(off[30]) < 0
+
+
 def test_groups_carry_tags_and_take_their_schedules_along(
     scheduler: Any, role: Callable[[str, str], str]
 ) -> None:

@@ -25,6 +25,7 @@ _BOOT_S = 1200.0  # from launch to the first beat, at most
 _SILENT_S = 600.0  # twenty beats
 _ASKED_S = 900.0  # whoever asked has the answer, or never will
 _LINGER_S = 600.0  # from the last word to the end of the machine: uploads, or a reclaim
+_SKEW_S = 30.0  # between the clocks of machine, function and EC2, which tells whole seconds
 _WORTH_S = 600.0  # less than this before the deadline, a machine would only boot
 
 
@@ -146,6 +147,8 @@ def _over(facts: RunFacts, marker: Marker) -> tuple[Step, ...]:
 
 
 def _alive(facts: RunFacts, machine: Instance) -> tuple[Step, ...]:
+    if machine.state == "stopped":
+        return _stopped(facts, machine)
     left = facts.attempt_marker
     if left is not None:  # interrupted, and waiting for EC2; or lost, and being ended
         lingers = left.reason == "lost" or facts.now - left.at > _LINGER_S
@@ -168,6 +171,18 @@ def _alive(facts: RunFacts, machine: Instance) -> tuple[Step, ...]:
     return (Mark(verdict=verdict, final=False), End(machines=(machine.instance_id,), why=text))
 
 
+def _stopped(facts: RunFacts, machine: Instance) -> tuple[Step, ...]:
+    """A machine of ours that shuts down is terminated: this one was stopped, and its disk bills.
+
+    Spot machines of ours can't be stopped, and on demand is the last try: the run is over.
+    """
+    words = f"the machine was stopped ({machine.reason or 'no reason'}), which bills its disk"
+    left = facts.attempt_marker
+    verdict = Verdict(kind="FAILURE", reason="lost", text=_with_beat(facts, words))
+    verdict = _verdict_of(left) if left is not None else verdict
+    return (End(machines=(machine.instance_id,), why=words), Mark(verdict=verdict, final=True))
+
+
 def _gone(
     facts: RunFacts, launch: Launch, attempt: Attempt, machine: Instance | None
 ) -> tuple[Step, ...]:
@@ -184,9 +199,22 @@ def _gone(
     else:
         text = _with_beat(facts, f"the machine ended without a word ({reason or 'no reason'})")
         verdict = Verdict(kind="FAILURE", reason="lost", text=text)
-    if reason == _BY_HAND and (left is None or left.reason != "lost"):
+    if reason == _BY_HAND and not _by_us(facts, machine):
         return (Mark(verdict=verdict, final=True),)  # somebody ended it, and meant it
     return _again(facts, launch, verdict)
+
+
+def _by_us(facts: RunFacts, machine: Instance | None) -> bool:
+    """Whether the guardian ended the current machine itself, as silent or as lingering.
+
+    EC2 tells both apart from an end by hand in nothing: a machine that lingered so long is ended.
+    """
+    left = facts.attempt_marker
+    if left is None:
+        return False
+    ended = machine.ended_at if machine is not None else None
+    lingered = (facts.now if ended is None else ended) - left.at
+    return left.reason == "lost" or lingered > _LINGER_S - _SKEW_S
 
 
 def _never_there(facts: RunFacts, launch: Launch, attempt: Attempt) -> tuple[Step, ...]:

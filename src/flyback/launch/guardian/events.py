@@ -10,8 +10,7 @@ from typing import Any, Literal
 __all__ = ["Wake", "read"]
 
 _STATE = "EC2 Instance State-change Notification"
-_WARNING = "EC2 Spot Instance Interruption Warning"
-_REBALANCE = "EC2 Instance Rebalance Recommendation"
+_ENDED = ("stopped", "terminated")
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -32,8 +31,8 @@ class Wake:
 def read(event: Mapping[str, Any]) -> Wake:
     """Sort an event.
 
-    Warnings and rebalance recommendations are for the agent, which reads them on the machine; the
-    guardian acts when the machine is gone.
+    Warnings and rebalance recommendations do not come here: the agent reads them on the machine,
+    and the guardian acts when that is gone, or stopped.
 
     Raises:
         ValueError: it is none that the guardian knows.
@@ -45,10 +44,8 @@ def read(event: Mapping[str, Any]) -> Wake:
         return Wake(kind="run", subject=run_id)
     if event.get("flyback") == "sweep" or event.get("detail-type") == "Scheduled Event":
         return Wake(kind="sweep")
-    detail = event.get("detail", {})
     if event.get("detail-type") == _STATE:
-        ended = detail.get("state") == "terminated"
+        detail = event.get("detail", {})
+        ended = detail.get("state") in _ENDED
         return Wake(kind="machine" if ended else "nothing", subject=str(detail["instance-id"]))
-    if event.get("detail-type") in (_WARNING, _REBALANCE):
-        return Wake(kind="nothing", subject=str(detail.get("instance-id", "")))
     raise ValueError(f"unknown event: {sorted(event)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class Guard:
         clock: What waits wait on.
         topic: ARN of the topic that people subscribe to; empty tells nobody.
         place: Where its schedules are.
+        until: When Lambda ends this call, in seconds since the epoch.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Guard:
     clock: Clock
     topic: str
     place: Place
+    until: float = math.inf
 
     def records(self, run_id: str) -> Records:
         """A run's files."""

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.guardian.events import read
 from flyback.launch.guardian.facts import NAME_TAG
 from flyback.launch.guardian.guard import Guard, from_environment
-from flyback.launch.guardian.sweep import Done, sweep, tend_each
+from flyback.launch.guardian.notify import note
+from flyback.launch.guardian.sweep import Done, at_deadline, sweep, tend_each
 from flyback.launch.lease import held, held_runs
 
 __all__ = ["handle", "serve"]
 
 
-def handle(event: Mapping[str, Any], context: object = None) -> dict[str, list[str]]:
+class Context(Protocol):
+    """What Lambda says of a call."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends it."""
+        ...
+
+
+def handle(event: Mapping[str, Any], context: Context | None = None) -> dict[str, list[str]]:
     """What Lambda calls.
 
     Raises:
         FlybackError: something could not be done; Lambda calls again, and so does the next sweep.
-        ValueError: the event is none that the guardian knows.
+        ValueError: the event is none that the guardian knows, or a document can't be read.
     """
-    del context
-    done = serve(from_environment(os.environ), event)
+    guard = from_environment(os.environ)
+    if context is not None:
+        left = context.get_remaining_time_in_millis() / 1000
+        guard = dataclasses.replace(guard, until=guard.clock.now() + left)
+    done = serve(guard, event)
     return {subject: list(words) for subject, words in done.items()}
 
 
@@ -34,7 +47,7 @@ def serve(guard: Guard, event: Mapping[str, Any]) -> Done:
     if wake.kind == "sweep":
         return sweep(guard)
     if wake.kind == "run":
-        return tend_each(guard, (wake.subject,))
+        return at_deadline(guard, wake.subject)
     if wake.kind == "machine":
         return tend_each(guard, _runs_of(guard, wake.subject))
     return {}
@@ -50,5 +63,9 @@ def _runs_of(guard: Guard, instance_id: str) -> tuple[str, ...]:
 
 
 def _has(guard: Guard, run_id: str, instance_id: str) -> bool:
-    launch = held(guard.store, run_id)
+    try:
+        launch = held(guard.store, run_id)
+    except ValueError as error:  # another run's: the sweep says so every time
+        note(run_id, str(error))
+        return False
     return launch is not None and instance_id in {item.instance_id for item in launch.attempts}

@@ -7,15 +7,20 @@ import sys
 from flyback.errors import FlybackError
 from flyback.launch.guardian.guard import Guard
 
-__all__ = ["tell"]
+__all__ = ["note", "tell"]
+
+
+def note(run_id: str, text: str) -> None:
+    """Write a sentence into the function's log."""
+    print(f"{run_id}: {text}", file=sys.stderr)  # noqa: T201  # a Lambda's log is its stderr
 
 
 def tell(guard: Guard, run_id: str, text: str) -> None:
     """Send a sentence to the deployment's topic, and write it into the function's log."""
-    print(f"{run_id}: {text}", file=sys.stderr)  # noqa: T201  # a Lambda's log is its stderr
+    note(run_id, text)
     if not guard.topic:
         return
     try:
         guard.session.topics.publish(guard.topic, f"flyback: {run_id}", text)
     except FlybackError as error:
-        print(f"{run_id}: nobody was told: {error}", file=sys.stderr)  # noqa: T201  # as above
+        note(run_id, f"nobody was told: {error}")

@@ -2,48 +2,50 @@
 
 from __future__ import annotations
 
-from flyback.launch.guardian.decide import End, Mark, Relaunch, Release, Step, decide
+from flyback.launch.guardian.decide import End, Mark, Relaunch, Release, decide
 from flyback.launch.guardian.extension import settle
 from flyback.launch.guardian.facts import RunFacts, look
 from flyback.launch.guardian.guard import Guard
 from flyback.launch.guardian.marker import mark
 from flyback.launch.guardian.notify import tell
-from flyback.launch.guardian.reap import end
+from flyback.launch.guardian.reap import Ends
 from flyback.launch.guardian.relaunch import relaunch
 from flyback.launch.lease import release
 
 __all__ = ["tend"]
 
-_ROUNDS = 4  # a step may make the next one due: an ended machine, a refused request
+_ROUNDS = 4  # a step may make the next one due: a refused request
 
 
-def tend(guard: Guard, run_id: str) -> tuple[str, ...]:
+def tend(guard: Guard, run_id: str, ends: Ends) -> tuple[str, ...]:
     """Do what a run needs now; what was done, as words.
+
+    What comes after the end of a machine is left until that is over: whoever waits for `ends` then
+    tends the run again.
 
     Raises:
         RefusedError: the account does not answer, or refuses; the next call goes on from there.
+        ValueError: one of the run's documents can't be read.
     """
     settle(guard, run_id)
     done: list[str] = []
     for _ in range(_ROUNDS):
         facts = look(guard, run_id)
         steps = decide(facts)
-        done += [_act(guard, facts, step) for step in steps]
-        if not steps or any(isinstance(step, Release) for step in steps):
+        for step in steps:
+            if not isinstance(step, End):
+                done.append(_act(guard, facts, step))
+            elif ends.ask(run_id, step.machines, step.why):
+                return tuple(done)
+        released = any(isinstance(step, Release) for step in steps)
+        if released or all(isinstance(step, End) for step in steps):
             break
     return tuple(done)
 
 
-def _act(guard: Guard, facts: RunFacts, step: Step) -> str:
+def _act(guard: Guard, facts: RunFacts, step: Mark | Relaunch | Release) -> str:
     run_id, launch = facts.run_id, facts.launch
     assert launch is not None, "nothing is decided without a launch"  # noqa: S101  # ours
-    if isinstance(step, End):
-        left = end(guard, step.machines)
-        words = f"ended {', '.join(step.machines)}: {step.why}"
-        if left:
-            words += f"; still not terminated: {', '.join(left)}, the next sweep tries again"
-        tell(guard, run_id, words)
-        return words
     if isinstance(step, Mark):
         records = guard.records(run_id)
         stands = mark(records, step, launch.attempts[-1].number, guard.clock.now())

@@ -20,6 +20,7 @@ from flyback.spec.clock import Clock
 __all__ = ["Firing", "Timetable"]
 
 _PRECISION_S = 59.0  # "between 1:00:00 and 1:00:59" (user guide, "Schedule types")
+_MINUTE_S = 60.0  # a one-time schedule may tell seconds; nobody says that they count
 _FIRST_RETRY_S = 1.0  # backoff doubles; its steps are not documented
 _LAST_RETRY_S = 300.0
 _SERVER_ERROR = 500
@@ -91,7 +92,8 @@ class Timetable:
         if due is None or (end is not None and not schedule.once and due > end.timestamp()):
             return
         chance = random.Random(f"{self._seed}/{schedule.arn}/{number}")  # noqa: S311  # repeatable
-        at = due + chance.uniform(0.0, _PRECISION_S)
+        earliest = due - due % _MINUTE_S if schedule.once else due
+        at = chance.uniform(max(earliest, self._clock.now()), due + _PRECISION_S)
         self._clock.call_at(at, lambda: self._due(schedule, number, due))
 
     def _due(self, schedule: Schedule, number: int, due: float) -> None:
