@@ -77,6 +77,27 @@ def test_an_environment_variable_brings_another_version(
     assert [cell.params["slower"] for cell in found.cells] == [0, 0.5]
 
 
+def test_another_version_is_found_from_the_folder_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As documented: the folder that the command runs in has one version, `before` the other."""
+    here, before = tmp_path / "here", tmp_path / "here" / "before"
+    before.mkdir(parents=True)
+    text = Path(planted.__file__).read_text()
+    (here / "planted.py").write_text(text)
+    (before / "planted.py").write_text(text.replace("SIZE = 100_000", "SIZE = 200_000"))
+    monkeypatch.chdir(here)
+    installed = [folder for folder in sys.path if folder and folder != HERE]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([".", *installed]))
+    path = os.pathsep.join(["before", *installed])
+    code, out, _ = bench(
+        capsys, "--against", f"PYTHONPATH={path}", *ONCE, "--out", str(tmp_path / "out"), "--json"
+    )
+    (cell,) = json.loads(out)["cells"]
+    assert (code, cell["verdict"]) == (0, "faster")
+    assert cell["ratio"] == pytest.approx(0.5, rel=0.2)
+
+
 def test_a_baseline_that_fails_ends_with_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
