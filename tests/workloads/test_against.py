@@ -188,6 +188,44 @@ def test_the_calibration_cell_decides_nothing() -> None:
     assert not session._decided()
 
 
+def decided(comparisons: int, noise: int) -> bool:
+    """Whether 5 % more is decided, of so many comparisons; times vary up to `noise` per mille."""
+    spec = CellSpec(workload=WORKLOAD)
+    schedule = Schedule(restarts=3, most_restarts=3, comparisons=comparisons)
+    session = Session([spec, spec], schedule)
+    one, other = session.measured
+    one.layouts = {restart: [[10_000]] * 8 for restart in range(3)}
+    other.layouts = {
+        restart: [[10_500 + 10 * noise * (-1) ** i * (i + 1) // 8] for i in range(8)]
+        for restart in range(3)
+    }
+    return session._decided()
+
+
+def test_a_change_is_decided_where_it_holds_among_all_comparisons() -> None:
+    """Else the correction for many cells would take the verdict back after the session's end."""
+    noise = next(each for each in range(1, 100) if not decided(20, each))
+    assert decided(1, noise)
+    benchmark = api.prepare_bench(WORKLOAD, ["slower=0,1,2", "warmup=2"])
+    assert api.prepare_against(benchmark, ["slower=0.5"]).schedule.comparisons == 3
+
+
+def test_fewer_processes_than_asked_for_decide_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Time is up after the first restart, in which one side took twice as long."""
+    left = iter([60.0] * (2 + 8))  # two lanes begin, then eight layouts
+    monkeypatch.setattr(Session, "_left", lambda _: next(left, 0.0))
+    words = ("slower=1.0", "--against", "slower=0.0", "warmup=2", "samples=5", "--restarts", "3")
+    code, out, err = bench(capsys, *words, "--out", str(tmp_path))
+    assert code == 0
+    assert "undecided" in out
+    assert "only 1 of 3 restarts took part before time was up" in " ".join(out.split())
+    assert "more --seconds or --restarts" in err
+    found = compare(open_results(tmp_path), open_results(tmp_path))
+    assert [cell.verdict for cell in found.cells] == ["undecided"]
+
+
 def test_a_workload_of_another_version_is_another_thing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
