@@ -137,7 +137,7 @@ def first_verdict(seed: int, looks: int) -> str:
 
 
 def test_looking_again_and_again_makes_no_verdict() -> None:
-    """Of forty seeds these four are called by ten looks at 99 % each; by looks that share it, none."""
+    """Of forty seeds these four are called by ten looks at 99 %; by looks that share it, none."""
     called = (2, 8, 28, 33)
     assert "undecided" not in {first_verdict(seed, looks=1) for seed in called}
     assert {first_verdict(seed, looks=10) for seed in called} == {"undecided"}
