@@ -199,6 +199,36 @@ def test_a_cell_that_failed_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFi
     assert "1 of 2 cells can't be compared\n  → B is invalid: the gate failed" in err
 
 
+def compared(capsys: pytest.CaptureFixture[str], a: Path, b: Path) -> tuple[object, str]:
+    """`flyback compare`: its exit code, and what it said beside."""
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", str(a), str(b)])
+    return ended.value.code, capsys.readouterr().err
+
+
+def test_what_both_sides_skipped_is_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A CUDA cell on two machines without a GPU; where only one lacks it, it is one."""
+    a, b = write(tmp_path / "a", cells=2), write(tmp_path / "b", cells=2, seed=1)
+    none = {"status": "skipped", "reason": "no CUDA device", "latency_ns": None, "samples": None}
+    change(b, **none)
+    assert compared(capsys, a, b)[0] == 1
+    change(a, **none)
+    assert compared(capsys, a, b)[0] == 0
+
+
+def test_a_cell_that_was_lost_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """B lacks one that A has; one that only B has is new."""
+    a, b = write(tmp_path / "a", cells=2), write(tmp_path / "b", seed=1)
+    code, err = compared(capsys, a, b)
+    assert code == 1
+    assert "1 of 2 cells can't be compared\n  → B has no such cell" in err
+    assert compared(capsys, b, a)[0] == 0
+
+
 def test_a_regression_ends_with_5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`flyback compare`: table, verdict, exit code for CI; 0 where nothing is slower."""
     a, b = write(tmp_path / "a", cells=2), write(tmp_path / "b", factor=1.1, seed=2, cells=2)

@@ -125,6 +125,33 @@ def test_one_unlucky_process_decides_nothing() -> None:
     assert paired({0: found[0]}).verdict == "slower"
 
 
+def first_verdict(seed: int, looks: int) -> str:
+    """Of a true change of just the least effect, looked at after 3, 4, … 12 processes."""
+    rng = random.Random(seed)
+    found: dict[int, list[tuple[float, float]]] = {}
+    for restart in range(12):
+        found[restart] = [(1.0, 1.03 * math.exp(rng.gauss(0, 0.02))) for _ in range(8)]
+        if restart >= 2 and (verdict := paired(found, looks=looks).verdict) != "undecided":
+            return verdict
+    return "undecided"
+
+
+def test_looking_again_and_again_makes_no_verdict() -> None:
+    """Of forty seeds these four are called by ten looks at 99 %; by looks that share it, none."""
+    called = (2, 8, 28, 33)
+    assert "undecided" not in {first_verdict(seed, looks=1) for seed in called}
+    assert {first_verdict(seed, looks=10) for seed in called} == {"undecided"}
+
+
+def test_an_interval_of_several_looks_is_the_wider_one() -> None:
+    """And a change is less surprising; where it comes from is counted."""
+    found = rounds(2, 1.05)
+    one, of_ten = paired(found), paired(found, looks=10)
+    assert of_ten.low < one.low < one.high < of_ten.high
+    assert of_ten.p_changed > one.p_changed
+    assert one.restarts == 3
+
+
 def test_few_rounds_decide_nothing() -> None:
     """Seven pairs, however equal."""
     assert paired({0: [(100.0, 200.0)] * 7}).verdict == "undecided"

@@ -77,6 +77,27 @@ def test_an_environment_variable_brings_another_version(
     assert [cell.params["slower"] for cell in found.cells] == [0, 0.5]
 
 
+def test_another_version_is_found_from_the_folder_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As documented: the folder that the command runs in has one version, `before` the other."""
+    here, before = tmp_path / "here", tmp_path / "here" / "before"
+    before.mkdir(parents=True)
+    text = Path(planted.__file__).read_text()
+    (here / "planted.py").write_text(text)
+    (before / "planted.py").write_text(text.replace("SIZE = 100_000", "SIZE = 200_000"))
+    monkeypatch.chdir(here)
+    installed = [folder for folder in sys.path if folder and folder != HERE]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([".", *installed]))
+    path = os.pathsep.join(["before", *installed])
+    code, out, _ = bench(
+        capsys, "--against", f"PYTHONPATH={path}", *ONCE, "--out", str(tmp_path / "out"), "--json"
+    )
+    (cell,) = json.loads(out)["cells"]
+    assert (code, cell["verdict"]) == (0, "faster")
+    assert cell["ratio"] == pytest.approx(0.5, rel=0.2)
+
+
 def test_a_baseline_that_fails_ends_with_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +186,44 @@ def test_the_calibration_cell_decides_nothing() -> None:
     assert session._decided()
     session.measured[1].layouts = session.measured[2].layouts
     assert not session._decided()
+
+
+def decided(comparisons: int, noise: int) -> bool:
+    """Whether 5 % more is decided, of so many comparisons; times vary up to `noise` per mille."""
+    spec = CellSpec(workload=WORKLOAD)
+    schedule = Schedule(restarts=3, most_restarts=3, comparisons=comparisons)
+    session = Session([spec, spec], schedule)
+    one, other = session.measured
+    one.layouts = {restart: [[10_000]] * 8 for restart in range(3)}
+    other.layouts = {
+        restart: [[10_500 + 10 * noise * (-1) ** i * (i + 1) // 8] for i in range(8)]
+        for restart in range(3)
+    }
+    return session._decided()
+
+
+def test_a_change_is_decided_where_it_holds_among_all_comparisons() -> None:
+    """Else the correction for many cells would take the verdict back after the session's end."""
+    noise = next(each for each in range(1, 100) if not decided(20, each))
+    assert decided(1, noise)
+    benchmark = api.prepare_bench(WORKLOAD, ["slower=0,1,2", "warmup=2"])
+    assert api.prepare_against(benchmark, ["slower=0.5"]).schedule.comparisons == 3
+
+
+def test_fewer_processes_than_asked_for_decide_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Time is up after the first restart, in which one side took twice as long."""
+    left = iter([60.0] * (2 + 8))  # two lanes begin, then eight layouts
+    monkeypatch.setattr(Session, "_left", lambda _: next(left, 0.0))
+    words = ("slower=1.0", "--against", "slower=0.0", "warmup=2", "samples=5", "--restarts", "3")
+    code, out, err = bench(capsys, *words, "--out", str(tmp_path))
+    assert code == 0
+    assert "undecided" in out
+    assert "only 1 of 3 restarts took part before time was up" in " ".join(out.split())
+    assert "more --seconds or --restarts" in err
+    found = compare(open_results(tmp_path), open_results(tmp_path))
+    assert [cell.verdict for cell in found.cells] == ["undecided"]
 
 
 def test_a_workload_of_another_version_is_another_thing(

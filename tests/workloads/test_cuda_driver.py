@@ -7,6 +7,7 @@ of the compiler, and the enumerations of the driver.
 from __future__ import annotations
 
 import ctypes
+import gc
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -212,13 +213,15 @@ def test_a_frame_goes_through_the_driver(core: Core) -> None:
 def test_block_sleeps_and_copies_spin(core: Core) -> None:
     """`block` waits for an event that asks for an interrupt: a stream's own wait would spin."""
     device, given = CudaDriver(), frames(256, 1)
-    DeviceTransform(device, "fused", np.ones(256, np.float32), "magnitude", "block")(given)
-    assert core.log[-4:] == [
-        "cuEventCreate 3",
-        "cuEventRecord 5 7",
-        "cuEventSynchronize 5",
-        "cuEventDestroy 5",
-    ]
+    transform = DeviceTransform(device, "fused", np.ones(256, np.float32), "magnitude", "block")
+    transform(given)
+    transform(given)
+    waits = ["cuEventRecord 5 7", "cuEventSynchronize 5"]
+    events = [line for line in core.log if line.startswith("cuEvent")]
+    assert events == ["cuEventCreate 3", *waits, *waits]  # one event for all frames
+    del transform
+    gc.collect()
+    assert core.log[-1] == "cuEventDestroy 5"
     many = frames(4096, 60)
     transform = DeviceTransform(device, "fused", np.ones(4096, np.float32), "magnitude", "spin")
     np.testing.assert_allclose(transform(many), expected(many), rtol=0, atol=2e-3)

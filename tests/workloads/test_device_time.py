@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -62,6 +63,47 @@ def test_the_devices_time_ends_with_its_work(monkeypatch: pytest.MonkeyPatch) ->
     timing.block(run, count=1, settle=0)
     assert torch.log == ["work", "wait", "begin", "work", "end", "wait", "wait for end"]
     assert (list(timing.latencies), list(timing.device_ns)) == ([5], [2000])
+
+
+class Clocks:
+    """A host's clock that only work moves, and a device's that says as much."""
+
+    name = "stand-in"
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def work(self) -> Iterator[int]:
+        """A millisecond."""
+        self.now += 1_000_000
+        yield 1
+
+    def start(self) -> None:
+        """To queue an event takes a microsecond."""
+        self.now += 1000
+
+    def stop(self) -> int:
+        """So does the other one."""
+        self.now += 1000
+        return 1_000_000
+
+
+def test_the_devices_calls_are_in_no_rate() -> None:
+    """Throughput is the inverse of the mean latency, whether or not a device has a clock."""
+    clocks = Clocks()
+    timing = Timing(lambda: clocks.now, Stop(), inner=2, device=clocks)
+    timing.block(clocks.work, count=20, settle=0)
+    assert len(timing.device_ns) == 20
+    assert timing.wall_ns == timing.inner * sum(timing.latencies) == 40_000_000
+
+
+def test_the_devices_calls_are_in_no_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gap between processor and wall would be taken for a neighbour."""
+    clocks = Clocks()
+    monkeypatch.setattr(time, "process_time_ns", lambda: clocks.now)
+    timing = Timing(lambda: clocks.now, Stop(), device=clocks)
+    timing.block(clocks.work, count=20, settle=0)
+    assert timing.cpu_ns == timing.wall_ns == 20_000_000
 
 
 def test_a_limit_is_less_than_any_way_of_working() -> None:

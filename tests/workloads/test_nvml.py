@@ -192,6 +192,16 @@ def test_lanes_of_one_session_are_not_foreign(gpu: Gpu) -> None:
     assert gpu.locked == []
 
 
+def test_the_first_process_of_a_container_sees_foreign_ones(
+    gpu: Gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no parent, and another container's process can't be read: no parent in common."""
+    monkeypatch.setattr(os, "getppid", lambda: 0)
+    gpu.pids = [os.getpid(), 2**30]  # beyond any process id
+    found = watched(gpu)
+    assert (found["verdict"], found["foreign_pids"]) == ("contended", [2**30])
+
+
 def test_a_driver_that_refuses_is_a_refusal(gpu: Gpu) -> None:
     """Many shared machines do; the sentence says how to go on."""
     gpu.refuses = True

@@ -130,7 +130,7 @@ def _compare(benchmark: Benchmark, against: tuple[str, ...], out: Path, *, as_js
     else:
         show(comparison_view(found), f"A has {baseline}, B is what was asked for")
         if any(cell.verdict == "undecided" for cell in found.cells):
-            announce("undecided: more --seconds, or a quieter machine, may tell")
+            announce("undecided: more --seconds or --restarts, or a quieter machine, may tell")
         announce(f"files: {out}")
     refuse_slower(found, where=benchmark.cells[0].workload, baseline=baseline)
 

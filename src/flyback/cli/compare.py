@@ -32,9 +32,10 @@ def command(  # click hands over each flag by name
 ) -> None:
     """Compare the results B with A: faster, slower, the same, or undecided.
 
-    A and B are run ids, folders or results.jsonl files. Exit code 5 where anything is slower. With
-    --history: any number of them, or all runs here, and where the level of each cell changed; exit
-    code 5 where a latest level is slower than the one before.
+    A and B are run ids, folders or results.jsonl files. Exit code 5 where anything is slower, else
+    1 where a cell has no figures to compare or B lacks it. With --history: any number of them, or
+    all runs here, and where the level of each cell changed; exit code 5 where a latest level is
+    slower than the one before.
     """
     if history:
         _history(places, least_effect, as_json=as_json)

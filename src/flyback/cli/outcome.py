@@ -142,7 +142,7 @@ def certify(*certificates: Certificate | None) -> None:
 
 
 def refuse_slower(found: Comparison, *, where: str, baseline: str) -> None:
-    """Raise where a cell is slower, or was measured and has no figures to compare.
+    """Raise where a cell is slower, or could not be compared though it should have been.
 
     Args:
         found: The cells.
@@ -151,7 +151,7 @@ def refuse_slower(found: Comparison, *, where: str, baseline: str) -> None:
 
     Raises:
         RegressionError: a cell is slower.
-        JobFailedError: none is, and one failed.
+        JobFailedError: none is, and a side of one has no figures, or B lacks it.
     """
     from flyback.results.figures import format_count
 
@@ -163,7 +163,7 @@ def refuse_slower(found: Comparison, *, where: str, baseline: str) -> None:
             where=where,
             remedy=f"baseline: {baseline}",
         )
-    failed = [cell.reason for cell in found.cells if cell.verdict == "incomparable"]
+    failed = [cell.reason for cell in found.cells if cell.failed]
     if failed:
         raise JobFailedError(
             f"{len(failed)} of {total} can't be compared", where=where, remedy=failed[0]

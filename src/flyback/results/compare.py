@@ -112,7 +112,10 @@ def compare(
             rows.append((_missing(one or other, "A" if one is None else "B"), None))
             continue
         _refuse_unlike(one, other, allowed)
-        rows.append(_compared((a, one), (b, other), least_effect))
+        cell, ratio = _compared((a, one), (b, other), least_effect)
+        if one.status == other.status == "skipped":  # what neither machine has, neither lost
+            cell = dataclasses.replace(cell, failed=False)
+        rows.append((cell, ratio))
     return Comparison(
         a=str(a.path),
         b=str(b.path),
@@ -140,8 +143,10 @@ def compare_pairs(a: Measured, b: Measured, *, least_effect: float = LEAST_EFFEC
         versions = [row.workload.get("version") for row in (one, other)]
         if ratio is not None and versions[0] != versions[1]:
             why = f"versions {versions[0]} and {versions[1]} of the workload do other things"
-            none = CellComparison(workload=cell.workload, verdict="incomparable", reason=why)
-            cell, ratio = none, None
+            cell = CellComparison(
+                workload=cell.workload, verdict="incomparable", reason=why, failed=True
+            )
+            ratio = None
         rows.append((dataclasses.replace(cell, params=other.params), ratio))
     return Comparison(
         a=str(a.path),
@@ -208,6 +213,7 @@ def _missing(row: Result | None, side: str) -> CellComparison:
         params=row.params,
         verdict="missing",
         reason=f"{side} has no such cell",
+        failed=side == "B",
     )
 
 
@@ -251,13 +257,14 @@ def _compared(
     for side, row in (("A", one), ("B", other)):
         if row.status != "ok":
             why = f"{side} is {row.status}: {row.reason}"
-            return dataclasses.replace(cell, reason=why), None
+            return dataclasses.replace(cell, reason=why, failed=True), None
     found = (a[0].samples(one), b[0].samples(other))
     if found[0] is None or found[1] is None:
-        return dataclasses.replace(cell, reason="no raw samples were kept"), None
+        return dataclasses.replace(cell, reason="no raw samples were kept", failed=True), None
     session = one.method.get("session")
     in_turns = session is not None and session == other.method.get("session")
-    ratio, method = ratio_of(found[0], found[1], least_effect, in_turns=in_turns)
+    looks = _planned("looks", one, other)
+    ratio, method = ratio_of(found[0], found[1], least_effect, in_turns=in_turns, looks=looks)
     disturbed = [
         f"{side} was {row.health['verdict']}"
         for side, row in (("A", one), ("B", other))
@@ -265,18 +272,25 @@ def _compared(
     ]
     if method == "direct":
         disturbed.append("no control cell")
-    return (
-        dataclasses.replace(
-            cell,
-            verdict=ratio.verdict,
-            ratio=ratio.value,
-            low=ratio.low,
-            high=ratio.high,
-            method=method,
-            reason="" if in_turns else "; ".join(disturbed),
-        ),
-        ratio,
+    cell = dataclasses.replace(
+        cell,
+        verdict=ratio.verdict,
+        ratio=ratio.value,
+        low=ratio.low,
+        high=ratio.high,
+        method=method,
+        reason="" if in_turns else "; ".join(disturbed),
     )
+    asked = _planned("restarts_asked", one, other)
+    if in_turns and ratio.restarts < asked:  # one process may lie unluckily in memory
+        why = f"only {ratio.restarts} of {asked} restarts took part before time was up"
+        cell = dataclasses.replace(cell, verdict="undecided", reason=why)
+    return cell, ratio
+
+
+def _planned(name: str, *rows: Result) -> int:
+    """What the session was told; rows of earlier versions do not say."""
+    return max(int(row.method.get(name) or 1) for row in rows)
 
 
 def ratio_of(
@@ -285,6 +299,7 @@ def ratio_of(
     least_effect: float = LEAST_EFFECT,
     *,
     in_turns: bool,
+    looks: int = 1,
 ) -> tuple[Ratio, str]:
     """How long B takes in units of A, and by which method: `paired`, `control` or `direct`.
 
@@ -293,9 +308,10 @@ def ratio_of(
         b: Of another.
         least_effect: Smaller changes are none.
         in_turns: Whether both are of one session.
+        looks: Times that the session asked whether it was decided, at most.
     """
     if in_turns:
-        return paired(_pairs(a, b), least_effect), "paired"
+        return paired(_pairs(a, b), least_effect, looks), "paired"
     controls = a.get("control_ns"), b.get("control_ns")
     if controls[0] and controls[1]:
         control = (controls[0], controls[1])

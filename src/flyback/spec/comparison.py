@@ -19,12 +19,14 @@ class CellComparison:
         verdict: Of B against A, after the correction for many cells; `missing` where one side has
             no such row, `incomparable` where a side has no samples.
         ratio: How long B takes in units of A.
-        low: Lower end of the 99 % interval.
+        low: Lower end of the 99 % interval; of all looks together where there were several.
         high: Upper end.
         a_p50_ns: Median of A.
         b_p50_ns: Median of B.
         method: `paired`, `control` (through the calibration cell) or `direct`.
         reason: Why there is no ratio, or what weakens it.
+        failed: Whether there is no ratio though there should be one: a side has no figures, or B
+            lacks the cell. What was skipped on both sides is no failure.
     """
 
     workload: str
@@ -37,6 +39,7 @@ class CellComparison:
     b_p50_ns: int | None = None
     method: str = ""
     reason: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ interval that reaches across a border is `undecided`, never rounded to an answer
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, pstdev
 from typing import Literal
 
-from flyback.stats.bootstrap import interval_of, median, midmean, resampled
+from flyback.stats.bootstrap import RESAMPLES, interval_of, median, midmean, resampled
 from flyback.stats.quantiles import CONFIDENCE
 
 __all__ = ["LEAST_EFFECT", "Ratio", "Verdict", "judge", "paired", "unpaired"]
@@ -26,6 +27,7 @@ _MOST = 1000  # values that are resampled; more samples are joined to medians of
 Verdict = Literal["faster", "slower", "same", "undecided"]
 _FEWEST = 8  # pairs; an interval of fewer says nothing
 _SEVERAL = 3
+_MOST_RESAMPLES = 4 * RESAMPLES  # 2 beyond each end at 99.9 %
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +39,9 @@ class Ratio:
         low: Lower end of the interval.
         high: Upper end.
         p_changed: Probability of a change seen as large if the true one is not beyond the least
-            effect (normal approximation to the bootstrap).
+            effect (normal approximation to the bootstrap), times the looks.
         rounds: Pairs, or samples of the smaller side.
+        restarts: Processes of each side that the pairs are from; 1 where there are no pairs.
         verdict: Of B against A.
         least_effect: Of the verdict.
         paired: Whether A and B were measured in turns.
@@ -49,6 +52,7 @@ class Ratio:
     high: float
     p_changed: float
     rounds: int
+    restarts: int = 1
     verdict: Verdict
     least_effect: float = LEAST_EFFECT
     paired: bool = True
@@ -67,21 +71,25 @@ def judge(low: float, high: float, least_effect: float = LEAST_EFFECT) -> Verdic
 
 
 def paired(
-    rounds: Mapping[int, Sequence[tuple[float, float]]], least_effect: float = LEAST_EFFECT
+    rounds: Mapping[int, Sequence[tuple[float, float]]],
+    least_effect: float = LEAST_EFFECT,
+    looks: int = 1,
 ) -> Ratio:
     """Compare two sides that were measured in turns.
 
     Args:
         rounds: Process restart → one (A, B) pair of medians for each layout in memory, in order.
         least_effect: See `judge`.
+        looks: Times that one looks at most, of which this is one: the interval is at 1 - 0.01 /
+            looks, so that all of them together hold with 99 % (Bonferroni).
 
     Raises:
         ValueError: there are no rounds.
     """
     series = [[math.log(b / a) for a, b in pairs] for pairs in rounds.values() if pairs]
-    replicates = resampled(series, midmean)
+    replicates = resampled(series, midmean, min(RESAMPLES * looks, _MOST_RESAMPLES))
     value = midmean([x for each in series for x in each])
-    low, high = interval_of(replicates, CONFIDENCE)
+    low, high = interval_of(replicates, 1 - (1 - CONFIDENCE) / looks)
     # One process alone may lie unluckily in memory: what leaving it out would change widens.
     if len(series) >= _SEVERAL:
         without = [
@@ -89,7 +97,9 @@ def paired(
             for i in range(len(series))
         ]
         low, high = min(low, *without), max(high, *without)
-    return _ratio((value, low, high), replicates, sum(map(len, series)), least_effect, paired=True)
+    found = _ratio((value, low, high), replicates, sum(map(len, series)), least_effect, paired=True)
+    chance = min(1.0, looks * found.p_changed)
+    return dataclasses.replace(found, restarts=len(series), p_changed=chance)
 
 
 def unpaired(

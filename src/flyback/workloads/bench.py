@@ -108,7 +108,11 @@ def set_against(
         resolved = registry.check_parameters(cell.workload, changed)
         cells += [dataclasses.replace(cell, parameters=resolved, env={**cell.env, **env}), cell]
     return dataclasses.replace(
-        benchmark, cells=tuple(cells), schedule=schedule, together=2, against=True
+        benchmark,
+        cells=tuple(cells),
+        schedule=dataclasses.replace(schedule, comparisons=len(benchmark.cells)),
+        together=2,
+        against=True,
     )
 
 
@@ -186,12 +190,22 @@ def bench(
                 is_baseline = benchmark.against and cell is own[0]
                 place = folder / BASELINES if is_baseline else folder
                 row = row_of(cell, control, session, place / "samples")
-                method = {**row.method, "clock_mhz": benchmark.clock_mhz}
+                method = {**row.method, **_planned(benchmark)}
                 number = len(rows) // 2 if benchmark.against else len(rows)
                 row = dataclasses.replace(row, cell=number, method=method)
                 append_line(place / "results.jsonl", row)
                 rows.append(row)
     return rows
+
+
+def _planned(benchmark: Benchmark) -> dict[str, Any]:
+    """What a comparison needs to know of the plan: what was asked for, and how often one looked."""
+    schedule = benchmark.schedule
+    return {
+        "clock_mhz": benchmark.clock_mhz,
+        "restarts_asked": schedule.restarts,
+        "looks": schedule.looks,
+    }
 
 
 def row_of(cell: Measured, control: Measured, session: str, samples: Path) -> Result:

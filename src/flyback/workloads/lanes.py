@@ -56,7 +56,8 @@ class Lane:
     ) -> None:
         self._messages = tempfile.TemporaryFile("w+b")  # noqa: SIM115  # closed in close()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "flyback.workloads.lane"],
+            # -P: else the folder we are in would come before PYTHONPATH, and its code win.
+            [sys.executable, "-P", "-m", "flyback.workloads.lane"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages,

@@ -120,7 +120,8 @@ def _is_ours(pid: int) -> bool:
         parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         parent = 0  # of another container, or gone
-    return pid in (os.getpid(), os.getppid()) or parent == os.getppid()
+    ours = os.getppid()  # 0 for the first process of a container, as is what can't be read
+    return pid in (os.getpid(), ours) or parent == ours > 0
 
 
 def monitor() -> NvmlMonitor | None:

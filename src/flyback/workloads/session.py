@@ -19,6 +19,7 @@ from typing import Any
 
 from flyback.spec.result import Result
 from flyback.stats.bootstrap import median
+from flyback.stats.quantiles import CONFIDENCE
 from flyback.stats.verdict import LEAST_EFFECT, Ratio, paired
 from flyback.workloads.lanes import Lane, LaneError, LateError
 from flyback.workloads.stopping import Stop
@@ -77,6 +78,7 @@ class Schedule:
         seed: Of the order.
         least_effect: Of the verdict that ends it early.
         adaptive: Whether undecided comparisons go on, and decided ones end.
+        comparisons: Of which this is one: `faster` and `slower` have to be certain among so many.
     """
 
     restarts: int = 3
@@ -88,6 +90,12 @@ class Schedule:
     seed: int = 0
     least_effect: float = LEAST_EFFECT
     adaptive: bool = True
+    comparisons: int = 1
+
+    @property
+    def looks(self) -> int:
+        """Times that it asks whether a comparison is decided, at most."""
+        return max(1, self.most_restarts - self.restarts + 1) if self.adaptive else 1
 
 
 @dataclass
@@ -166,12 +174,19 @@ class Session:
         self._longest[step] = max(self._longest[step], time.perf_counter() - began)
 
     def _decided(self) -> bool:
+        schedule = self._schedule
         first, *others = self.measured
         return all(
-            ratio_between(first, other, self._schedule.least_effect).verdict != "undecided"
+            self._is_certain(ratio_between(first, other, schedule.least_effect, schedule.looks))
             for other in others
             if other.spec is not CONTROL and first.status == other.status == "ok"
         )
+
+    def _is_certain(self, ratio: Ratio) -> bool:
+        """Whether the verdict holds among all comparisons: by Holm's first step, the strictest."""
+        if ratio.verdict in ("faster", "slower"):
+            return ratio.p_changed * self._schedule.comparisons <= 1 - CONFIDENCE
+        return ratio.verdict == "same"
 
     def _restart(self, restart: int) -> None:
         with contextlib.ExitStack() as stack:
@@ -280,7 +295,9 @@ class _Turns:
         latest[-1].extend(self._lane.turn(self._count, self._settle))
 
 
-def ratio_between(a: Measured, b: Measured, least_effect: float = LEAST_EFFECT) -> Ratio:
+def ratio_between(
+    a: Measured, b: Measured, least_effect: float = LEAST_EFFECT, looks: int = 1
+) -> Ratio:
     """How long B takes in units of A, from the rounds that both took part in."""
     pairs = {
         restart: [
@@ -290,7 +307,7 @@ def ratio_between(a: Measured, b: Measured, least_effect: float = LEAST_EFFECT) 
         for restart in a.layouts
         if restart in b.layouts
     }
-    return paired(pairs, least_effect)
+    return paired(pairs, least_effect, looks)
 
 
 def _fail(cell: Measured, status: str, why: str) -> None:

@@ -89,7 +89,8 @@ class Timing:
         device_ns: One per call by the device's clock.
         control_ns: Of the calibration cell, between the blocks.
         starts: Index of each block's first latency.
-        wall_ns: From each block's first call to its last result, summed.
+        wall_ns: From each block's first call to its last result, summed, without the calls that
+            only the device's clock times.
         cpu_ns: Processor time of this process in the same spans.
         last: The last result.
         backlog_max: Most arrivals that waited behind the one that was worked on (open loop).
@@ -239,7 +240,8 @@ class Timing:
     def _repeated(self, run: Callable[[], Iterator[Any]], target: int) -> None:
         """Several calls per latency; after each, one more by the device's clock alone.
 
-        To queue an event costs the host a microsecond, which is in no latency.
+        To queue an event costs the host a microsecond, which is in no latency. Those calls are in
+        neither sum of times: a rate is of the calls that latencies are of.
         """
         timer, inner, device = self.timer, self.inner, self.device
         while len(self.latencies) < target and not self.stop.requested:
@@ -250,10 +252,13 @@ class Timing:
             spent = timer() - start
             self.latencies.append(round(spent / inner))
             if device is not None:
+                cpu, begin = time.process_time_ns(), timer()
                 device.start()
                 for self.last in run():
                     pass
                 self.device_ns.append(device.stop())
+                self.wall_ns -= timer() - begin
+                self.cpu_ns -= time.process_time_ns() - cpu
 
 
 def calibrated_inner(run: Callable[[], Iterator[Any]], timer: Timer) -> int:

@@ -153,9 +153,27 @@ class _Queue:
     def wait(self, *, sleep: bool) -> None:
         with _translated("computing"):
             if sleep:
-                _sleep_until_done(self._stream)
+                self._sleep_until_done()
             else:
                 self._stream.sync()
+
+    def _sleep_until_done(self) -> None:
+        """Until an interrupt says so; to wait for a stream, as for most events, is to spin."""
+        from cuda.bindings import driver
+
+        _done(driver.cuEventRecord(self._event, self._stream.handle))
+        _done(driver.cuEventSynchronize(self._event))
+
+    @functools.cached_property
+    def _event(self) -> Any:
+        """One for all frames: to make and destroy it is in no latency after the first."""
+        from cuda.bindings import driver
+
+        flags = driver.CUevent_flags
+        asked = flags.CU_EVENT_BLOCKING_SYNC.value | flags.CU_EVENT_DISABLE_TIMING.value
+        (event,) = _done(driver.cuEventCreate(asked))
+        weakref.finalize(self, driver.cuEventDestroy, event)
+        return event
 
     def done(self) -> bool:
         from cuda.bindings import driver
@@ -208,23 +226,6 @@ def _call(core: Any, step: Step, stream: Any) -> Callable[[Any], object]:
     assert isinstance(source, _Memory)  # noqa: S101  # for mypy: both are this driver's own
     assert isinstance(target, _Memory)  # noqa: S101  # as above
     return lambda where: source.buffer.copy_to(target.buffer, stream=where)
-
-
-def _sleep_until_done(stream: Any) -> None:
-    """Until an interrupt says so; to wait for a stream, as for most events, is to spin."""
-    from cuda.bindings import driver
-
-    flags = driver.CUevent_flags
-    event = _done(
-        driver.cuEventCreate(
-            flags.CU_EVENT_BLOCKING_SYNC.value | flags.CU_EVENT_DISABLE_TIMING.value
-        )
-    )[0]
-    try:
-        _done(driver.cuEventRecord(event, stream.handle))
-        _done(driver.cuEventSynchronize(event))
-    finally:
-        driver.cuEventDestroy(event)
 
 
 def explained(error: Exception, doing: str) -> UserError:
