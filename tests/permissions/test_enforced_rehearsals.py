@@ -113,6 +113,23 @@ def test_doctor_prints_the_deployers_policy() -> None:
     assert "iam:CreateOpenIDConnectProvider" in both
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--ci",), "--ci goes with --policy"),
+        (("--managed",), "--managed goes with --policy"),
+        (("job.json", "--ci"), "--ci goes with --policy"),
+        (("job.json", "--policy"), "--policy takes no JOB"),
+    ],
+)
+def test_doctor_refuses_what_would_do_nothing(words: tuple[str, ...], named: str) -> None:
+    """A flag of --policy without it prints no policy instead of the checks that were asked for."""
+    done = _run("doctor", "--cloud", "rehearsal", *words)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert done.stdout == ""
+
+
 @pytest.mark.parametrize("action", ["iam:GetRolePolicy", "lambda:GetPolicy", "s3:GetBucketAbac"])
 def test_a_deployer_who_lacks_what_only_a_schema_lists_reads_which(action: str, job: Path) -> None:
     """No call of a rehearsal needs it; the emulated CloudFormation asks all the same."""

@@ -42,7 +42,8 @@ def command(
     has never met real AWS. What `up --ci` needs, a role that GitHub may take, is left out without
     --ci.
     """
-    if policy or managed or ci:
+    _refuse_idle(job, policy=policy, managed=managed, ci=ci)
+    if policy:
         own = api.own_policy(chosen_options(flags), ci=ci)
         click.echo(json.dumps(api.in_parts(own) if managed else own, indent=2))
         if not managed and (excess := api.excess(own)):
@@ -56,3 +57,16 @@ def command(
     else:
         show(findings_view(findings))
     sys.exit(max(item.exit_code for item in findings))
+
+
+def _refuse_idle(job: Path | None, *, policy: bool, managed: bool, ci: bool) -> None:
+    """What would do nothing.
+
+    Raises:
+        click.UsageError: a flag of --policy without it, or a JOB with it.
+    """
+    for flag, given in (("--managed", managed), ("--ci", ci)):
+        if given and not policy:
+            raise click.UsageError(f"{flag} goes with --policy")
+    if policy and job is not None:
+        raise click.UsageError("--policy takes no JOB: what it prints allows any")

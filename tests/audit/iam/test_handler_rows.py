@@ -33,6 +33,12 @@ def _resources() -> Mapping[str, tuple[Mapping[str, Any], ...]]:
     return found
 
 
+def _types(part: str) -> set[str]:
+    """Of the resources of one stack."""
+    document = cfnlint.decode.decode_str(templates.read(part))[0]
+    return {str(resource["Type"]) for resource in document["Resources"].values()}
+
+
 @cache
 def _reference() -> Mapping[str, Any]:
     """Service → actions with their resources: the service authorization reference."""
@@ -93,6 +99,15 @@ def test_what_is_granted_exists_and_is_recorded(row: HandlerRow) -> None:
         forms = [form for kind in takes for form in _forms(row.action, kind)]
         for resource in row.resource.split():
             assert any(form.fullmatch(resource) for form in forms), (resource, forms)
+
+
+@pytest.mark.parametrize(("part", "other"), [("core", "ci"), ("ci", "core")])
+def test_who_has_a_stack_holds_what_its_types_need(part: str, other: str) -> None:
+    """For each stack alone: a right on the other one's things does not stand for one on its own."""
+    policy = recorded(ci=part == "ci")
+    held = {item.action for item in policy if f"{{name}}-{other}" not in item.resource}
+    needed = {row.action for kind in _types(part) for row in handler_rows()[kind] if row.granted}
+    assert needed - held == set()
 
 
 @pytest.mark.parametrize("row", [row for row in _ROWS if not row.granted], ids=_id)
