@@ -154,7 +154,8 @@ def test_a_dry_run_says_how_far_it_may_go(capsys: pytest.CaptureFixture[str]) ->
     assert code == 0
     _, one, other, cost, bound = out.splitlines()
     assert (one, other) == ("cell 1: slower=0.0", "cell 2: slower=0.5")
-    assert cost.startswith("2 cells; 1 restart x 8 places in memory x 5 rounds: about 0.")
+    # how much is measured elsewhere: here other tests' children count too
+    assert cost.startswith("2 cells; 1 restart x 8 places in memory x 5 rounds: about ")
     assert bound == (
         "where that does not decide: up to 12 restarts, and 30 s for each cell and its baseline"
     )
