@@ -282,7 +282,8 @@ class Run:
             return
         self.launch = watch.newer(self.launch, self._records)
         if not self.launch.attempts[-1].is_answered:
-            self.launch = located(self._cloud.session, self.launch, self._report)
+            found = located(self._cloud.session, self.launch, self._report)
+            self.launch = self._records.remember(found)
 
     def _watch(self) -> Marker:
         if self._cloud is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from flyback.errors import ConflictError, NotFoundError
-from flyback.spec.codec import encode, loads
+from flyback.spec.codec import dumps, encode, loads
 from flyback.spec.event import Event, Marker
 from flyback.spec.launch import Launch
 from flyback.spec.paths import RunPaths
@@ -71,6 +71,11 @@ class Records:
             return loads(Launch, self.local.get(self.paths.launch))
         except NotFoundError:
             return None
+
+    def remember(self, launch: Launch) -> Launch:
+        """Write down here alone how a launch was found to stand."""
+        self.local.put(self.paths.launch, (dumps(launch) + "\n").encode())
+        return launch
 
     def events(self, attempt: int) -> tuple[Event, ...]:
         """What happened so far in an attempt."""

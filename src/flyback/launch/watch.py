@@ -15,7 +15,6 @@ from flyback.launch.progress import Report
 from flyback.launch.records import Records
 from flyback.launch.teardown import terminate_and_wait
 from flyback.spec.clock import Clock
-from flyback.spec.codec import dumps
 from flyback.spec.event import Event, Marker
 from flyback.spec.launch import Attempt, Launch
 
@@ -94,10 +93,7 @@ def newer(launch: Launch, records: Records) -> Launch:
         return launch
     ahead = max(launch, found, key=_extent)  # the one that is known, where they say the same
     newest = dataclasses.replace(ahead, deadline=max(launch.deadline, found.deadline))
-    if newest == launch:
-        return launch
-    records.local.put(records.paths.launch, (dumps(newest) + "\n").encode())
-    return newest
+    return launch if newest == launch else records.remember(newest)
 
 
 def _extent(launch: Launch) -> tuple[int, bool, int]:
