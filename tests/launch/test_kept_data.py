@@ -87,6 +87,15 @@ def test_down_removes_what_an_earlier_one_kept(cloud: Cloud, kept: str) -> None:
     assert cloud.session.buckets.names("flyback-") == ()
 
 
+def test_down_leaves_a_bucket_that_only_has_the_name(cloud: Cloud) -> None:
+    """Where flyback is not deployed, a bucket called so is somebody's: it stays as it is."""
+    bucket, s3 = "flyback-data-123456789012-us-east-1", cloud.emulated.clients("s3", "us-east-1")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=KEY, Body=b"1")
+    assert remove(cloud, OPTIONS, keep_data=False, report=silent).clean
+    assert s3.get_object(Bucket=bucket, Key=KEY)["Body"].read() == b"1"
+
+
 def test_keeping_twice_keeps(cloud: Cloud, kept: str) -> None:
     """A second `down --keep-data` finds no stack and leaves the bucket alone."""
     remove(cloud, OPTIONS, keep_data=True, report=silent)

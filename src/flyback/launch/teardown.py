@@ -193,7 +193,12 @@ def _purge(session: Session, buckets: Mapping[str, str], report: Report) -> None
 
 def _remove_kept(session: Session, name: str, report: Report) -> None:
     """Buckets that an earlier `down --keep-data` left; they have no stack any more."""
-    kept = kept_buckets(session, name)
+    there = kept_buckets(session, name)
+    arns = session.tagging.arns(NAME_TAG, name) if there else ()
+    tagged = {arn.rpartition(":")[2] for arn in arns}
+    kept = {key: bucket for key, bucket in there.items() if bucket in tagged}
+    for bucket in sorted(set(there.values()) - set(kept.values())):
+        report("teardown", f"leaving the bucket {bucket}: it has no tag {NAME_TAG}={name}")
     _purge(session, kept, report)
     for bucket in kept.values():
         report("teardown", f"deleting {bucket}, which an earlier `down` kept")
