@@ -139,6 +139,14 @@ def test_an_adaptive_session_ends_in_time() -> None:
     assert (late.status, late.failure) == ("error", "it was not ready within 0.0 s")
 
 
+def test_the_fewest_restarts_share_the_time() -> None:
+    """A slow first one leaves the others theirs: a verdict needs them more than many layouts."""
+    schedule = Schedule(restarts=3, layouts=10_000, rounds=1, most_restarts=3, seconds=12.0)
+    a, b = Session([planted(), planted()], schedule).run()
+    assert len(a.layouts) == len(b.layouts) == 3
+    assert all(each[0] for each in a.layouts.values())
+
+
 @pytest.mark.parametrize(
     ("typical_ns", "turn"), [(10_000, (50, 2)), (250_000, (4, 2)), (5_000_000, (1, 0))]
 )

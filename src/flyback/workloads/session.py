@@ -74,7 +74,8 @@ class Schedule:
         rounds: Per layout.
         turn_ns: A turn takes about so long.
         seconds: Where adaptive it ends by then: no layout begins that would outlast it, by the
-            longest so far, and processes that are not ready early enough for one are given up.
+            longest so far, and processes that are not ready early enough for one are given up. The
+            fewest restarts share them: one that is over its share has no more layouts.
         seed: Of the order.
         least_effect: Of the verdict that ends it early.
         adaptive: Whether undecided comparisons go on, and decided ones end.
@@ -167,6 +168,12 @@ class Session:
         """Seconds until the last layout has to begin."""
         return self._ends - time.perf_counter() - sum(self._longest.values())
 
+    def _is_over_its_share(self, restart: int) -> bool:
+        """Whether the fewest restarts would not all fit if this one went on."""
+        schedule = self._schedule
+        later = max(0, schedule.restarts - 1 - restart) / schedule.restarts
+        return self._ends - time.perf_counter() < later * schedule.seconds
+
     @contextlib.contextmanager
     def _timed(self, step: str) -> Iterator[None]:
         began = time.perf_counter()
@@ -197,7 +204,7 @@ class Session:
             more = 2 if restart >= self._schedule.restarts else 1
             for layout in range(more * self._schedule.layouts):
                 self._stop.check("taking turns")
-                if self._left() <= 0:
+                if self._left() <= 0 or (layout and self._is_over_its_share(restart)):
                     break
                 with self._timed("layout"):
                     self._layout(layout, lanes, turns)
