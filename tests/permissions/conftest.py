@@ -237,6 +237,7 @@ def record_single_calls(recorder: Recorder, instance: str) -> None:
         session.quotas.open_request("L-3819A6DF")
         with suppress(ServiceError):
             session.cloudformation.continue_rollback(f"{NAME}-core")
+    session.ec2.terminate(["i-0123456789abcdef0"])  # EC2 knows none: no tag, so IAM refuses it
 
 
 def record_rollback(recorder: Recorder) -> None:
@@ -253,17 +254,40 @@ def record_deployers_scope(recorder: Recorder, role: str) -> None:
     session = recorder.cloud.session
     ec2 = recorder.emulated.clients("ec2", REGION)
     disk = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
-    stack = session.client("cloudformation")
+    stack, mine = session.client("cloudformation"), session.client("ec2")
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    kind = {"ImageId": image, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
+    another = [{"Key": "flyback:name", "Value": f"{NAME}-2"}]
+    tagged = [{"ResourceType": "instance", "Tags": another}]
+    theirs = [
+        ec2.run_instances(**kind, **more)["Instances"][0]["InstanceId"]
+        for more in ({}, {"TagSpecifications": tagged})
+    ]
+    ours = [{"Key": "flyback:name", "Value": NAME}]
     deployers: dict[str, Callable[[], Any]] = {
-        "a deployer tags a disk that is there": lambda: session.client("ec2").create_tags(
-            Resources=[disk], Tags=[{"Key": "flyback:name", "Value": NAME}]
+        "a deployer tags a disk that is there": lambda: mine.create_tags(
+            Resources=[disk], Tags=ours
         ),
         "a deployer gives CloudFormation the machines' role": lambda: stack.create_stack(
             StackName=f"{NAME}-ci", TemplateBody="{}", RoleARN=role
         ),
     }
+    for whose, machine in zip(("somebody else's", "another deployment's"), theirs, strict=True):
+        there = [machine]
+        deployers |= {
+            f"a deployer terminates {whose} machine": lambda there=there: mine.terminate_instances(
+                InstanceIds=there
+            ),
+            f"a deployer tags {whose} machine": lambda there=there: mine.create_tags(
+                Resources=there, Tags=ours
+            ),
+            f"a deployer deletes the tags of {whose} machine": lambda there=there: mine.delete_tags(
+                Resources=there, Tags=another
+            ),
+        }
     for name, call in deployers.items():
         recorder.attempt(name, call)
+    ec2.terminate_instances(InstanceIds=theirs)
     ec2.delete_volume(VolumeId=disk)
 
 
@@ -298,6 +322,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             recorder = Recorder(cloud, evidence)
             record_rollback(recorder)
             record_deployment(recorder)
+            end_scenarios.record_somebody_elses_push_role(recorder)
             role = recorder.role("InstanceRole")
             push_scenarios.record_push(recorder)
             push_scenarios.record_push_scope(recorder)
@@ -312,7 +337,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             run_scenarios.record_interruption(recorder, home / "taken")
             run_scenarios.record_deadlines(recorder, home)
             run_scenarios.record_guardian_scope(recorder)
-            end_scenarios.record_ends(recorder)
+            end_scenarios.record_ends(recorder, home)
         finally:
             cloud.emulated.stop()
     return evidence

@@ -6,7 +6,10 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import run_scenarios
 
 from flyback.api.pushing import Branch, grant_push
 from flyback.api.verbs import Options, deploy, remove
@@ -45,8 +48,20 @@ def record_existing_provider(recorder: Any) -> None:
     )
 
 
-def record_networks(recorder: Any) -> None:
-    """A deployment that comes back to its data, in a private network and in one that is there."""
+def record_somebody_elses_push_role(recorder: Any) -> None:
+    """`reap` of whoever holds the plain policy, while a colleague's push role stands."""
+    with recorder.scenario("reap beside somebody else's push role"):
+        found = leftovers.orphans(recorder.cloud.session, NAME, recorder.cloud.clock)
+        failed = leftovers.reap(recorder.cloud.session, found, recorder.cloud.clock)
+    assert (found.leftovers(), failed) == ((), ())
+    assert not [text for text in found.refused if "not authorized" in text]
+
+
+def record_networks(recorder: Any, folder: Path) -> None:
+    """A deployment that comes back to its data, in a private network and in one that is there.
+
+    In the latter a job runs: its subnet holds no tag of ours.
+    """
     ec2 = recorder.emulated.clients("ec2", REGION)
     vpc = ec2.create_vpc(CidrBlock="172.20.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.20.0.0/24")["Subnet"]["SubnetId"]
@@ -66,6 +81,8 @@ def record_networks(recorder: Any) -> None:
             remove(recorder.cloud, OPTIONS, keep_data=True, report=silent)
         with recorder.scenario(scenario):
             deploy(recorder.cloud, dataclasses.replace(OPTIONS, network=choice), silent)
+    with recorder.scenario("a job in a network that is there"):
+        run_scenarios.run_job(recorder, folder)
 
 
 @contextmanager
@@ -121,9 +138,9 @@ def record_reap(recorder: Any, *, ci: bool) -> None:
     assert again.leftovers() == ()
 
 
-def record_ends(recorder: Any) -> None:
+def record_ends(recorder: Any, folder: Path) -> None:
     """All ways to take a deployment away, beside what is somebody else's."""
-    record_networks(recorder)
+    record_networks(recorder, folder / "there")
     record_existing_provider(recorder)
     with recorder.scenario("down"):
         remove(recorder.cloud, OPTIONS, keep_data=False, report=silent)

@@ -52,10 +52,15 @@ def record_job(recorder: Any, folder: Path) -> None:
     clients("ssm", REGION).put_parameter(Name="/flyback/token", Value="open-", Type="SecureString")
     clients("secretsmanager", REGION).create_secret(Name="flyback/key", SecretString="sesame")
     with recorder.scenario("a job with data and secrets"):
-        run = start(prepare(_job(folder)), recorder.cloud, OPTIONS, silent)
-        marker = run.wait()
-        assert marker.kind == "SUCCESS", marker
-        run.certificate()
+        run_job(recorder, folder)
+
+
+def run_job(recorder: Any, folder: Path) -> None:
+    """The job that takes all, where its data and secrets are there already."""
+    run = start(prepare(_job(folder)), recorder.cloud, OPTIONS, silent)
+    marker = run.wait()
+    assert marker.kind == "SUCCESS", marker
+    run.certificate()
 
 
 def record_interruption(recorder: Any, folder: Path) -> None:

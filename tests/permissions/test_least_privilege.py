@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import flyback.aws
+from flyback.audit.iam import Attached, answer
 from flyback.audit.iam.footprint import (
     MANAGED_POLICY_CHARACTERS,
     Place,
@@ -23,6 +24,7 @@ from flyback.audit.iam.handlers import handler_rows
 from flyback.audit.iam.widening import judge_widenings
 
 _UNASKED = {"GetCallerIdentity", "CreateLogStream", "PutLogEvents"}  # anybody's; the agent's
+_DEPLOYER = "arn:aws:iam::123456789012:user/deployer"
 _REFUSALS = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 _WITH_CI = {  # while the push role's stack is made, changed or removed
     "up --ci",
@@ -39,8 +41,9 @@ _NO_TOKEN = {"InvalidIdentityToken", "ExpiredTokenException"}  # refused before 
 def test_proof_iam_mutation(evidence: Any) -> None:
     """Without any single grant some scenario comes out otherwise, or another program needs it.
 
-    The deployer's policy is judged too, with what CloudFormation's handlers ask in their name. And
-    no trust can say more without a scenario or the audit noticing.
+    The deployer's policy is judged too, with what CloudFormation's handlers ask in their name:
+    `schema` counts the grants that no call needs, only a resource's schema lists. And no trust can
+    say more without a scenario or the audit noticing.
     """
     verdicts = judge_grants(evidence.policies, evidence.asked)
     verdicts += judge_grants(evidence.deployer, evidence.asked)
@@ -48,8 +51,10 @@ def test_proof_iam_mutation(evidence: Any) -> None:
     widened = judge_widenings(evidence.policies, evidence.asked)
     survivors += [item.text for item in widened if item.survives]
     unneeded = sum(verdict.implicit is not None for verdict in verdicts)
+    schema = sum(verdict.by_schema for verdict in verdicts)
     print(
-        f"PROOF iam-mutation grants={len(verdicts)} survivors={len(survivors)} implicit={unneeded}"
+        f"PROOF iam-mutation grants={len(verdicts)} survivors={len(survivors)} "
+        f"implicit={unneeded} schema={schema}"
     )
     assert verdicts
     assert survivors == []
@@ -95,11 +100,25 @@ def test_whose_tokens_push(evidence: Any) -> None:
 
 def test_each_grant_is_needed(evidence: Any) -> None:
     """No mutant survives; every entry of the implicit list covers a grant, and cites AWS."""
-    verdicts = judge_grants(evidence.policies, evidence.asked)
+    verdicts = judge_grants((*evidence.policies, *evidence.deployer), evidence.asked)
     assert [str(verdict.grant) for verdict in verdicts if verdict.survives] == []
     used = {verdict.implicit for verdict in verdicts if verdict.implicit}
     assert used == set(implicit())
     assert all(entry.source.startswith("https://docs.aws.amazon.com/") for entry in implicit())
+
+
+def test_which_grants_only_a_schema_lists(evidence: Any) -> None:
+    """They are the deployer's alone; a right that some call needs too is not counted."""
+    verdicts = judge_grants((*evidence.policies, *evidence.deployer), evidence.asked)
+    listed = {str(verdict.grant) for verdict in verdicts if verdict.by_schema}
+    assert listed
+    assert all(text.startswith("user/deployer") for text in listed)
+    assert any(text.endswith("Action: lambda:GetRuntimeManagementConfig") for text in listed)
+    called = ("Action: s3:CreateBucket", "Action: iam:PassRole", "Action: ec2:TerminateInstances")
+    assert not [text for text in listed if text.endswith(called)]
+    without = [item for item in evidence.asked if not item.by_schema]
+    verdicts = judge_grants(evidence.deployer, without)
+    assert {str(verdict.grant) for verdict in verdicts if verdict.survives} == listed
 
 
 def test_widening_any_grant_is_flagged(evidence: Any) -> None:
@@ -138,8 +157,6 @@ def test_the_machines_role_holds_nothing_of_ec2_and_iam(evidence: Any) -> None:
 
 def test_recorded_answers_are_the_evaluators(evidence: Any) -> None:
     """Replayed with the policies that were deployed, every question of a role is answered alike."""
-    from flyback.audit.iam import answer
-
     roles = {policy.holder for policy in evidence.policies if policy.kind == "identity"}
     wrong = [
         item
@@ -177,11 +194,10 @@ def test_denials_speak_as_each_service_does(evidence: Any) -> None:
 def test_the_deployers_policy_is_what_was_recorded(evidence: Any) -> None:
     """Everything above ran as a user with the derived policy; no permission of it is left over."""
     place = Place(name="trial", account="123456789012", region="us-east-1")
-    user = "arn:aws:iam::123456789012:user/deployer"
     mine = [
         item
         for item in evidence.asked
-        if item.principal == user and item.scenario not in evidence.attempts
+        if item.principal == _DEPLOYER and item.scenario not in evidence.attempts
     ]
     without = set(smallest([item for item in mine if item.scenario not in _WITH_CI], place))
     assert sorted(without - set(recorded())) == []
@@ -193,6 +209,25 @@ def test_the_deployers_policy_is_what_was_recorded(evidence: Any) -> None:
         shares = parts(document)
         assert len(shares) <= most  # of the 10 managed policies that a role or user may have
         assert all(characters(share) <= MANAGED_POLICY_CHARACTERS for share in shares)
+
+
+def test_the_plain_policy_is_enough_without_ci(evidence: Any) -> None:
+    """What was asked while no push role was made or removed is answered alike without `--ci`."""
+    place = Place(name="trial", account="123456789012", region="us-east-1")
+    plain = Attached(
+        kind="identity", holder=_DEPLOYER, name="plain", document=deployer_policy(place)
+    )
+    mine = [
+        item
+        for item in evidence.asked
+        if item.principal == _DEPLOYER
+        and item.action
+        and item.scenario not in _WITH_CI | set(evidence.attempts)
+    ]
+    reaped = {item.action for item in mine if "somebody else's push role" in item.scenario}
+    assert reaped >= {"cloudformation:ListStackResources", "iam:ListRoleTags"}
+    wrong = [item for item in mine if answer(item, [plain]).allowed != item.allowed]
+    assert {(item.scenario, item.action, item.resource) for item in wrong} == set()
 
 
 def test_what_handlers_call_was_asked_on_their_behalf(evidence: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from flyback.aws.errors import translated
 from flyback.aws.service import Service
-from flyback.errors import NotFoundError, ServiceError
+from flyback.errors import AccessDeniedError, NotFoundError, ServiceError
 
 __all__ = ["GONE", "Ec2", "FleetAnswer", "FleetError", "Image", "Instance", "Subnet"]
 
@@ -303,8 +302,14 @@ class Ec2(Service):
             at_once: Do not wait for operating systems, which may hang.
         """
         for instance_id in instance_ids:  # one unknown id would refuse them all
-            with contextlib.suppress(NotFoundError):
+            try:
                 self._terminate(instance_id, at_once=at_once)
+            except NotFoundError:
+                continue
+            except AccessDeniedError:  # what has no tags meets no policy that asks for one
+                found = self.instance(instance_id)
+                if found is not None and found.state not in GONE:
+                    raise
 
     def tag(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
         """Set tags of machines; the metadata service shows them at once."""

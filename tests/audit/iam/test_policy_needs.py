@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -267,3 +268,62 @@ def test_a_policy_is_the_smallest_that_holds_what_was_recorded() -> None:
             "Resource": ["arn:aws:s3:::lab-outputs-123456789012-us-east-1/runs/*"],
         },
     ]
+
+
+def _of_machines(action: str, *, name: str = "", via: str = "", creates: str = "") -> Asked:
+    context = {"aws:ResourceTag/flyback:name": name} if name else {}
+    context |= {"ec2:CreateAction": creates} if creates else {}
+    return Asked(
+        number=1,
+        service="ec2",
+        operation=action.partition(":")[2],
+        principal="arn:aws:iam::123456789012:user/me",
+        via=via,
+        action=action,
+        resource=f"arn:aws:ec2:us-east-1:{PLACE.account}:instance/i-1",
+        context=context,
+        allowed=True,
+    )
+
+
+_TAGGED = "aws:ResourceTag/flyback:name={name}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "conditions"),
+    [
+        ([_of_machines("ec2:TerminateInstances", name=PLACE.name)], [_TAGGED]),
+        ([_of_machines("ec2:TerminateInstances", name="theirs")], [""]),
+        (
+            [_of_machines("ec2:TerminateInstances", name=PLACE.name, via="cloudformation")],
+            [""],
+        ),
+        (
+            [
+                _of_machines("ec2:CreateTags", name=PLACE.name),
+                _of_machines("ec2:CreateTags", creates="RunInstances"),
+            ],
+            [_TAGGED, "ec2:CreateAction=RunInstances"],
+        ),
+        (
+            [
+                _of_machines("ec2:CreateTags", name=PLACE.name),
+                _of_machines("ec2:CreateTags", via="cloudformation"),
+            ],
+            [""],
+        ),
+    ],
+)
+def test_what_limits_a_right_on_machines(asked: list[Asked], conditions: list[str]) -> None:
+    """The deployment's tag, where its own caller asked about a thing that holds it."""
+    assert [item.condition for item in smallest(asked, PLACE)] == conditions
+
+
+def test_the_tag_in_a_policy_is_the_deployments() -> None:
+    """Its name stands in the condition, once for however many regions."""
+    found = [Wanted(action="ec2:TerminateInstances", resource="*", condition=_TAGGED)]
+    (statement,) = policy_of(found, PLACE, dataclasses.replace(PLACE, region="eu-west-1"))[
+        "Statement"
+    ]
+    expected = {"StringEquals": {"aws:ResourceTag/flyback:name": [PLACE.name]}}
+    assert statement["Condition"] == expected

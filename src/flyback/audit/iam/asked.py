@@ -57,6 +57,11 @@ class Asked:
         return self.role or self.principal
 
     @property
+    def by_schema(self) -> bool:
+        """Whether a resource's schema lists it, and no call was made: a type stands there."""
+        return "::" in self.operation
+
+    @property
     def request(self) -> Request:
         """The question again."""
         return Request(

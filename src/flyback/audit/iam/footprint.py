@@ -13,7 +13,7 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 
@@ -43,6 +43,7 @@ ROLE_POLICY_CHARACTERS = 10_240
 
 _OF_TAGS = ("ec2:CreateTags", "ec2:DeleteTags")
 _KEPT = ("iam:PassedToService", "ec2:CreateAction")
+_OUR_TAG = "aws:ResourceTag/flyback:name"
 _VERSION = "2012-10-17"
 
 
@@ -80,7 +81,7 @@ class Wanted:
     Args:
         action: For instance `s3:GetObject`.
         resource: Template of an ARN, or `*`.
-        condition: `key=value`, or empty.
+        condition: `key=value`, or empty; the value is a template too.
     """
 
     action: str
@@ -104,14 +105,12 @@ def smallest(asked: Iterable[Asked], place: Place) -> tuple[Wanted, ...]:
                 remedy="add a row with its source to flyback/audit/iam/data/operations.csv",
             )
         if item.allowed:
-            found.add(
-                Wanted(
-                    action=item.action,
-                    resource=_general(item.resource, place),
-                    condition=_condition(item.context),
-                )
-            )
-    return tuple(sorted(_covering(found)))
+            resource = _general(item.resource, place)
+            condition = _condition(item, resource, place)
+            found.add(Wanted(action=item.action, resource=resource, condition=condition))
+    free = {item.action for item in found if _is_joint(item) and not item.condition}
+    joined = {replace(item, condition="") if item.action in free else item for item in found}
+    return tuple(sorted(_covering(joined)))
 
 
 def recorded(*, ci: bool = False) -> tuple[Wanted, ...]:
@@ -201,14 +200,13 @@ def policy_of(wanted: Iterable[Wanted], *places: Place) -> dict[str, Any]:
     """
     granted: dict[tuple[str, str], _Granted] = {}
     for item in wanted:
-        service = item.action.partition(":")[0]
-        joint = service == "ec2" and item.resource != "*" and item.action not in _OF_TAGS
         key, _, value = item.condition.partition("=")
-        found = granted.setdefault(("ec2" if joint else item.action, key), _Granted())
+        holder = "ec2" if _is_joint(item) else item.action
+        found = granted.setdefault((holder, key), _Granted())
         found.actions.add(item.action)
         found.resources.update(item.resource.format_map(place.fields) for place in places)
         if value:
-            found.values.add(value)
+            found.values.update(value.format_map(place.fields) for place in places)
     merged: dict[tuple[frozenset[str], str, frozenset[str]], set[str]] = {}
     for (_, key), found in granted.items():
         alike = (frozenset(found.resources), key, frozenset(found.values))
@@ -218,6 +216,12 @@ def policy_of(wanted: Iterable[Wanted], *places: Place) -> dict[str, Any]:
     ]
     statements.sort(key=lambda statement: (statement["Action"], statement["Resource"]))
     return {"Version": _VERSION, "Statement": statements}
+
+
+def _is_joint(item: Wanted) -> bool:
+    """Whether a permission shares the statement of EC2's, so that no type of its own limits it."""
+    service = item.action.partition(":")[0]
+    return service == "ec2" and item.resource != "*" and item.action not in _OF_TAGS
 
 
 @dataclass
@@ -240,10 +244,21 @@ def _statement(
     return statement
 
 
-def _condition(context: Mapping[str, Any]) -> str:
+def _condition(item: Asked, resource: str, place: Place) -> str:
+    """What a permission is limited by, besides its resource.
+
+    An ARN without the deployment's name is limited by the tag of that name, where what was asked
+    about held it; each resource type of EC2 takes `aws:ResourceTag` (service authorization
+    reference). Not so through CloudFormation: whether its handlers tag in the call that makes a
+    thing is said nowhere, and what they made and could not tag must be removed again. An action
+    that is free on one type of resource is free on all, as EC2's share a statement.
+    """
     for key in _KEPT:
-        if key in context:
-            return f"{key}={context[key]}"
+        if key in item.context:
+            return f"{key}={item.context[key]}"
+    ours = item.context.get(_OUR_TAG) == place.name
+    if ours and not item.via and "{name}" not in resource:
+        return f"{_OUR_TAG}={{name}}"
     return ""
 
 

@@ -101,11 +101,14 @@ class Verdict:
         grant: Which.
         noticed: The scenario and the question that came out otherwise; empty where none did.
         implicit: Why it is needed all the same, if it is.
+        by_schema: No call was refused or allowed, only what a resource's schema lists; the table
+            of those lists grants it and asks for it, so that it shows no need by itself.
     """
 
     grant: Grant
     noticed: str = ""
     implicit: Implicit | None = None
+    by_schema: bool = False
 
     @property
     def survives(self) -> bool:
@@ -135,7 +138,7 @@ def judge_grants(policies: Iterable[Attached], asked: Iterable[Asked]) -> list[V
         asked: Recorded questions with their answers, refusals included.
     """
     everything = list(policies)
-    questions = _distinct(asked)
+    questions = _distinct(sorted(asked, key=lambda item: item.by_schema))
     verdicts: list[Verdict] = []
     for policy in everything:
         affected = [item for item in questions if concerns(policy, item)]
@@ -151,7 +154,7 @@ def _verdict(grant: Grant, policies: list[Attached], affected: list[Asked]) -> V
         if answer(item, left).allowed != item.allowed:
             word = "refused" if item.allowed else "allowed"
             noticed = f"{item.scenario}: {item.action} on {item.resource} is {word}"
-            return Verdict(grant=grant, noticed=noticed)
+            return Verdict(grant=grant, noticed=noticed, by_schema=item.by_schema)
     meant = next((entry for entry in implicit() if entry.covers(grant)), None)
     return Verdict(grant=grant, implicit=meant)
 
