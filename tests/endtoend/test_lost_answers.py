@@ -212,8 +212,9 @@ def test_collect_and_status_look_by_tag_before_a_run_is_lost(
     emulated.faults.clear()
     deployed.clock.sleep(later)
     (made,) = machines(deployed)
-    assert opened(deployed).collect() is None
-    assert written().attempts[-1].instance_id == made
+    run = opened(deployed)
+    assert run.collect() is None
+    assert run.launch.attempts[-1].instance_id == made
     status = opened(deployed).status()
     assert (status.state, status.note) == ("running", "")
     assert "g4dn.xlarge" in status.machine
