@@ -81,7 +81,7 @@ def test_the_core_stack_brings_a_guardian_to_life(
     assert "arn:aws:scheduler:us-east-1:123456789012:schedule-group/flyback-flyback" in arns
     assert outputs["TopicArn"] in arns
     held = json.loads(cloud.inventory())
-    assert len(held["events:rule"]) == 2
+    assert len(held["events:rule"]) == 1
     assert list(held["scheduler:schedule"]) == [
         "arn:aws:scheduler:us-east-1:123456789012:schedule/flyback-flyback/guardian-sweep"
     ]
