@@ -55,7 +55,12 @@ def _launch(*attempts: Attempt) -> Launch:
         created_at=START,
         deadline=START + HOUR,
         attempts=attempts,
-        place=Place(group="g", terminate_role="t", guardian="f", invoke_role="i"),
+        place=Place(
+            group="g",
+            terminate_role="arn:aws:iam::123456789012:role/t",
+            guardian="f",
+            invoke_role="i",
+        ),
     )
 
 
