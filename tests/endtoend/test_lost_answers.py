@@ -33,16 +33,22 @@ Job = Callable[..., Prepared]
 
 @pytest.fixture
 def deployed(tmp_path: Path) -> Iterator[Cloud]:
-    """Deployed in three regions, by a deployer who may."""
+    """Deployed in the first region, by a deployer who may in all three."""
     places = [Place(name="flyback", account=ACCOUNT, region=region) for region in REGIONS]
     cloud = start_rehearsal(tmp_path, region=REGIONS[0], policy=deployer_policy(*places))
     assert cloud.emulated is not None
     try:
-        for region in REGIONS:
-            deploy(elsewhere(cloud, region), Options(cloud="rehearsal"), silent)
+        deploy(cloud, Options(cloud="rehearsal"), silent)
         yield cloud
     finally:
         cloud.emulated.stop()
+
+
+@pytest.fixture
+def everywhere(deployed: Cloud) -> None:
+    """Deployed in the other two as well."""
+    for region in REGIONS[1:]:
+        deploy(elsewhere(deployed, region), Options(cloud="rehearsal"), silent)
 
 
 @pytest.fixture
@@ -94,6 +100,7 @@ def no_capacity(emulated: RehearsalCloud, region: str) -> None:
         emulated.capacity.refuse(zone=f"{region}{zone}")
 
 
+@pytest.mark.usefixtures("everywhere")
 def test_a_region_whose_answer_was_lost_is_not_left(
     deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
 ) -> None:
@@ -117,6 +124,7 @@ def test_a_region_whose_answer_was_lost_is_not_left(
     assert machines(third) == []
 
 
+@pytest.mark.usefixtures("everywhere")
 def test_a_region_that_answered_with_a_refusal_is_left(
     deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
 ) -> None:
@@ -130,6 +138,7 @@ def test_a_region_that_answered_with_a_refusal_is_left(
     assert run.launch.attempts[-1].instance_id
 
 
+@pytest.mark.usefixtures("everywhere")
 def test_a_region_that_fails_before_it_is_asked_is_left(
     deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
 ) -> None:
@@ -142,6 +151,7 @@ def test_a_region_that_fails_before_it_is_asked_is_left(
     assert regions == ["us-east-1", "us-east-1", "eu-west-1"]
 
 
+@pytest.mark.usefixtures("everywhere")
 def test_a_region_whose_service_fails_leaves_the_run_open(
     deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
 ) -> None:
@@ -158,6 +168,7 @@ def test_a_region_whose_service_fails_leaves_the_run_open(
     assert (last.region, last.instance_id is not None) == ("us-west-2", True)
 
 
+@pytest.mark.usefixtures("everywhere")
 def test_an_earlier_answer_says_nothing_of_a_request_that_is_sent_again(
     deployed: Cloud, emulated: RehearsalCloud, gpu_job: Job
 ) -> None:
