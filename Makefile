@@ -22,7 +22,7 @@ help: ## this list
 
 demo: $(VENV)/.user ## runs fly out to the rehearsed cloud and come home, one interrupted on the way
 	$(BIN)/flyback rehearse examples/spectral.yaml --smoke
-	$(BIN)/flyback rehearse examples/interrupted.yaml --fault interrupt:at=65s,times=1
+	$(BIN)/flyback rehearse examples/interrupted.yaml --fault interrupt:at=50s,times=1
 
 test: $(VENV)/.developer ## the tests that need nothing but the package index
 	$(PYTEST) -n 2 --dist loadfile $(ARGS)

@@ -28,14 +28,14 @@ class Rooms:
     def __init__(self, cloud: Cloud, real: Any) -> None:
         self._cloud: Any = cloud.emulated
         self._real = real
-        self._held: Any = None
+        self._held: dict[str, Any] = {}  # function → session: each has a role of its own
         self._lines = (Line(cloud, ACCESS), Line(cloud, ACCESS))
         self.death = Death()
 
     def take(self, function: Any) -> Any:
-        session = self._held
+        session = self._held.get(function.arn)
         if session is None or session.ends_at < self._cloud.clock.now() + 900:
-            session = self._held = self._real._sessions.take(
+            session = self._held[function.arn] = self._real._sessions.take(
                 function.get("Role"),
                 function.name,
                 region=function.region,
@@ -57,7 +57,8 @@ class Rooms:
         """Thrown away."""
 
     def forget(self, arn: str) -> None:
-        """Nothing is kept."""
+        """A function of that name that is made later has another role."""
+        self._held.pop(arn, None)
 
     def interrupt(self) -> int:
         return 0

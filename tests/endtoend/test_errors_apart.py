@@ -37,6 +37,7 @@ class Scenario:
         says: Words that the sentence or its remedy must hold.
         asked: CreateFleet calls that are not dry runs.
         stored: Whether the run may have left its request in the bucket.
+        stays: Whether the run stays open for whoever gives leave, held by the guardian's schedule.
         access: Fields of the caller's access that are wrong.
         overrides: Of the job.
     """
@@ -47,6 +48,7 @@ class Scenario:
     says: tuple[str, ...]
     asked: int = 0
     stored: bool = False
+    stays: bool = False
     access: tuple[tuple[str, str | None], ...] = ()
     overrides: tuple[str, ...] = ()
 
@@ -191,6 +193,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         says=("ask whoever administers the account",),
         asked=1,
         stored=True,
+        stays=True,
     ),
     Scenario(
         name="capacity in one pool and permission in another, in Errors[]",
@@ -202,6 +205,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         says=("UnauthorizedOperation",),
         asked=1,
         stored=True,
+        stays=True,
     ),
     # quota
     Scenario(
@@ -418,7 +422,8 @@ def judged(scenario: Scenario, cloud: Cloud, job: Prepared) -> list[str]:
         told.append(f"{count} fleets were asked for, not {scenario.asked}")
     after = things(emulated)
     made = {name for name in after if after[name] != before.get(name)}
-    allowed = "s3:object " if scenario.stored else "nothing"
+    may = {"s3:object ": scenario.stored, "scheduler:schedule ": scenario.stays}
+    allowed = tuple(kind for kind, allowed in may.items() if allowed)
     told += [f"made {name}" for name in sorted(made) if not name.startswith(allowed)]
     calm(emulated)
     cloud.clock.sleep(120)  # until what was there is gone
@@ -449,6 +454,7 @@ def things(emulated: RehearsalCloud) -> dict[str, Any]:
     for kind, items in json.loads(emulated.inventory()).items():
         for name, item in items.items():
             objects = item.pop("Objects", {}) if kind == "s3:bucket" else {}
+            item.pop("DeleteMarkers", None)  # of objects that a released run no longer needs
             found.update({f"s3:object {key}": told for key, told in objects.items()})
             found[f"{kind} {name}"] = item
     return found
