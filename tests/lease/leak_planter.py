@@ -13,6 +13,15 @@ import boto3
 
 REGION = "us-east-1"
 OURS = "flyback"
+ALARM: dict[str, Any] = {
+    "ComparisonOperator": "GreaterThanThreshold",
+    "EvaluationPeriods": 1,
+    "MetricName": "x",
+    "Namespace": "y",
+    "Period": 60,
+    "Statistic": "Sum",
+    "Threshold": 1,
+}
 
 
 class PlacementGroups:
@@ -283,13 +292,7 @@ class Planter:
         self.client("cloudwatch").put_metric_alarm(
             AlarmName=f"{name}-left",
             Tags=self.pairs(name),
-            ComparisonOperator="GreaterThanThreshold",
-            EvaluationPeriods=1,
-            MetricName="x",
-            Namespace="y",
-            Period=60,
-            Statistic="Sum",
-            Threshold=1,
+            **ALARM,
         )
         return f"{name}-left"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leak_planter import OURS, REGION, Planter
+from leak_planter import ALARM, OURS, REGION, Planter
 from moto import mock_aws
 
 from flyback.aws.ledger import FileLedger
@@ -48,13 +48,7 @@ def _namesakes(planter: Planter, name: str) -> list[tuple[str, str]]:
         planter.client("logs").create_log_group(logGroupName=group)
     planter.client("cloudwatch").put_metric_alarm(
         AlarmName=f"{name}-core-Alarm",
-        ComparisonOperator="GreaterThanThreshold",
-        EvaluationPeriods=1,
-        MetricName="x",
-        Namespace="y",
-        Period=60,
-        Statistic="Sum",
-        Threshold=1,
+        **ALARM,
     )
     board = f"{name}-{REGION}"
     planter.client("cloudwatch").put_dashboard(DashboardName=board, DashboardBody="{}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -147,15 +148,17 @@ def test_mistakes_end_with_2(
     assert sentence in err
 
 
-def test_a_dry_run_says_how_far_it_may_go(capsys: pytest.CaptureFixture[str]) -> None:
-    """The cells in twos, what the fewest restarts take, and the bound."""
+def test_a_dry_run_says_how_far_it_may_go() -> None:
+    """The cells in twos, what the fewest restarts take, and the bound.
+
+    In a process of its own, whose children are the lanes and nobody else.
+    """
     words = ("slower=0.5", "--against", "slower=0", "--seconds", "30", *ONCE, "--dry-run")
-    code, out, _ = bench(capsys, *words)
-    assert code == 0
+    command = [sys.executable, "-m", "flyback.cli.main", "bench", WORKLOAD, *words]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     _, one, other, cost, bound = out.splitlines()
     assert (one, other) == ("cell 1: slower=0.0", "cell 2: slower=0.5")
-    # how much is measured elsewhere: here other tests' children count too
-    assert cost.startswith("2 cells; 1 restart x 8 places in memory x 5 rounds: about ")
+    assert cost.startswith("2 cells; 1 restart x 8 places in memory x 5 rounds: about 0.")
     assert bound == (
         "where that does not decide: up to 12 restarts, and 30 s for each cell and its baseline"
     )
