@@ -52,7 +52,7 @@ def doctor(
 
 
 def own_policy(options: Options | None = None, *, ci: bool = False) -> dict[str, Any]:
-    """The smallest policy of whoever runs `up`, `run` and `down`, as a document.
+    """The policy of whoever runs `up`, `run` and `down`, as a document.
 
     From recorded calls and the schemas of the templates' resource types; never tried on real AWS.
     Where the account can't be reached, `*` stands for its number.
