@@ -14,6 +14,7 @@ from flyback.aws.cloudformation import StackResource
 from flyback.aws.ec2 import GONE, Instance
 from flyback.aws.iam import SPOT_ROLE
 from flyback.aws.ledger import FileLedger, LedgerEntry
+from flyback.aws.listing import bucket_command
 from flyback.aws.session import Session
 from flyback.launch.deployment import NAME_TAG, PARTS, stack_name
 from flyback.launch.existence import is_there
@@ -300,7 +301,7 @@ def _leftover(service: str, identifier: str) -> Leftover:
             made = Upload(bucket=bucket, key=key, upload_id=upload).leftover()
             kind, remedy = made.kind, made.remedy
         elif service == "s3":
-            kind, remedy = "bucket", f"aws s3 rb --force s3://{identifier}"
+            kind, remedy = "bucket", bucket_command(identifier)
         elif service == "logs":
             kind = "log group"
             remedy = f"aws logs delete-log-group --log-group-name {identifier}"
