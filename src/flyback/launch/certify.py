@@ -117,8 +117,10 @@ def certify_account(
     checks = _settled(ask, clock)
     exceptions: tuple[str, ...] = (_SPOT_EXCEPTION,) if session.iam.has_spot_role() else ()
     exceptions += tuple(f"kept on request: {bucket}" for bucket in sorted(kept))
-    exceptions += tuple(f"not asked for {kind}: {why}" for kind, why in sorted(refused.items()))
-    made = _certificate(session, "account", checks, clock, exceptions=exceptions)
+    unknown = sorted(kind for kind, why in refused.items() if not why)
+    exceptions += (f"not in a rehearsal: {', '.join(unknown)}",) if unknown else ()
+    unasked = tuple(f"{kind}: {why}" for kind, why in sorted(refused.items()) if why)
+    made = _certificate(session, "account", checks, clock, exceptions=exceptions, unasked=unasked)
     known = tuple(remedies.get(item.identifier, item) for item in made.leftovers)
     return dataclasses.replace(made, leftovers=known)
 
@@ -131,13 +133,16 @@ def _without(check: Check, kept: Collection[str]) -> Check:
 def _sweep(
     session: Session, name: str, remedies: dict[str, Leftover], refused: dict[str, str]
 ) -> list[Check]:
-    """Every kind of thing that can linger; what each is, for whoever reports it."""
+    """Every kind of thing that can linger; what each is, for whoever reports it.
+
+    What could not be asked for comes to `refused`, without a reason where there can be none.
+    """
     checks = []
     refused.clear()
     looks = tuple(look_for(session, name))
     for look in looks:
         kind = look.listing
-        if look.refused:
+        if look.refused or look.unknown_here:
             refused[kind.kind] = look.refused
             continue
         remedies.update({item.identifier: as_leftover(item) for item in look.found})
@@ -168,6 +173,7 @@ def _certificate(
     clock: Clock,
     *,
     exceptions: tuple[str, ...],
+    unasked: tuple[str, ...] = (),
 ) -> Certificate:
     # the source that knows best what a thing is comes last
     leftovers = {
@@ -183,7 +189,8 @@ def _certificate(
         checks=tuple(checks),
         leftovers=tuple(leftovers[key] for key in sorted(leftovers)),
         exceptions=exceptions,
-        clean=not leftovers,
+        clean=not leftovers and not unasked,
+        unasked=unasked,
     )
 
 

@@ -18,6 +18,7 @@ from flyback.errors import (
     CredentialsError,
     FlybackError,
     RefusedError,
+    ServiceError,
 )
 from flyback.launch.deployment import NAME_TAG, PARTS, READY, bucket_names, stack_name
 from flyback.launch.progress import Report, silent
@@ -56,11 +57,13 @@ class Look:
         listing: The kind.
         found: What is there.
         refused: Why the question could not be put, or empty.
+        unknown_here: Whether this is a rehearsal that has nothing of the kind.
     """
 
     listing: Listing
     found: tuple[Found, ...] = ()
     refused: str = ""
+    unknown_here: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,9 @@ def look_for(session: Session, name: str) -> Iterator[Look]:
         except CredentialsError:
             raise
         except RefusedError as error:
-            yield Look(listing=listing, refused=error.what)
+            # the rehearsal's code: what it does not emulate nobody can have made in it
+            unknown = isinstance(error, ServiceError) and error.code == "NotEmulated"
+            yield Look(listing=listing, refused="" if unknown else error.what, unknown_here=unknown)
         else:
             yield Look(listing=listing, found=found)
 
