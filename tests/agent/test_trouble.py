@@ -12,11 +12,13 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from flyback.agent.deadline import margin_s
+from flyback.agent.interruption import Interruption
 from flyback.errors import AccessDeniedError, FlybackError
 from flyback.spec.codec import dumps, read_json
 from flyback.spec.event import Marker
@@ -178,6 +180,46 @@ def test_an_interruption_is_saved_and_waits_for_the_reclaim(
     (told,) = [event for event in machine.events() if event.kind == "interruption-notice"]
     assert told.detail == json.loads(notice)
     assert machine.switched_off[0] - machine.attempt_marker().at >= 180
+
+
+def test_a_rebalance_recommendation_saves_and_the_job_goes_on(machine: Any, shell: Shell) -> None:
+    """No SIGTERM, no end: the checkpoint goes up, once, and the run is a SUCCESS."""
+    machine.clock.patience_s = 0.01
+    machine.metadata.answers = {"events/recommendations/rebalance": '{"noticeTime": "2027-01-15"}'}
+    machine.launch(
+        command=shell(
+            "trap 'echo told > told.txt' TERM; step=$FLYBACK_CHECKPOINT_DIR/7; mkdir -p $step;"
+            "echo weights > $step/shard; echo > $step/COMPLETE;"
+            "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.05; done; echo done > done.txt"
+        ),
+        outputs=("*.txt",),
+        max_hours=24.0,
+    )
+    assert machine.run() == 0
+    assert machine.marker().kind == "SUCCESS"
+    assert machine.names("outputs/") == ["done.txt"]
+    kinds = [event.kind for event in machine.events()]
+    assert kinds.count("rebalance") == 1
+    assert "interruption-notice" not in kinds
+    assert kinds.index("rebalance") < kinds.index("cell-finished")
+    kept = [item.key for item in machine.store.list(f"{machine.paths.checkpoints}/")]
+    assert f"{machine.paths.checkpoints}/7/shard" in kept
+
+
+def test_a_rebalance_recommendation_is_heeded_once() -> None:
+    """It stays up until the machine goes; a notice still ends the job after it."""
+    saved: list[int] = []
+    told: list[str] = []
+    answers = {"events/recommendations/rebalance": "{}"}
+    metadata, journal = SimpleNamespace(get=answers.get), SimpleNamespace(tell=told.append)
+    watch = Interruption(metadata, journal, lambda: saved.append(1))  # type: ignore[arg-type]  # all that is used
+    assert [watch.tick(now) for now in (0.0, 5.0, 10.0)] == [None, None, None]
+    assert (len(saved), told, watch.noticed) == (1, ["rebalance"], False)
+    journal.tell = lambda kind, **_: told.append(kind)
+    answers["spot/instance-action"] = "{}"
+    stop = watch.tick(15.0)
+    assert stop is not None
+    assert stop.reason == "interrupted"
 
 
 def test_no_interruption_is_looked_for_off_ec2(machine: Any, shell: Shell, notice: str) -> None:

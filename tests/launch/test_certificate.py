@@ -12,7 +12,11 @@ import pytest
 from moto import mock_aws
 
 from flyback.aws.ledger import FileLedger
+from flyback.aws.lister import Lister
+from flyback.aws.listing import Found, Listing, Owner
 from flyback.aws.session import Access, Session
+from flyback.cli.outcome import certify
+from flyback.errors import AccessDeniedError, LeftoversError
 from flyback.launch import leftovers
 from flyback.launch.certify import certify_account, certify_run
 from flyback.spec.clock import SystemClock
@@ -123,6 +127,30 @@ def test_each_planted_leftover_is_named_with_its_remedy(
     assert [item.identifier for item in certificate.leftovers] == [identifier]
     assert identifier in certificate.leftovers[0].remedy
     assert certificate.leftovers[0].remedy.startswith("aws ")
+
+
+def test_what_could_not_be_asked_for_is_not_clean(
+    account: tuple[Session, FileLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing found, and one kind refused: neither clean nor left over, and no success."""
+    session, ledger = account
+    find = Lister.find
+
+    def refused(self: Lister, listing: Listing, owner: Owner) -> Iterator[Found]:
+        if listing.kind == "alarm":
+            raise AccessDeniedError("not authorized to perform cloudwatch:DescribeAlarms")
+        return find(self, listing, owner)
+
+    monkeypatch.setattr(Lister, "find", refused)
+    certificate = certify_account(session, "flyback", (), ledger, Impatient())
+    why = "alarm: not authorized to perform cloudwatch:DescribeAlarms"
+    assert (certificate.clean, certificate.leftovers) == (False, ())
+    assert certificate.unasked == (why,)
+    assert not [text for text in certificate.exceptions if "alarm" in text]
+    with pytest.raises(LeftoversError, match="nothing was found, but not all could be asked"):
+        certify(certificate)
+    found = leftovers.orphans(session, "flyback", Impatient())
+    assert (found.leftovers(), found.refused) == ((), (why,))
 
 
 def test_a_run_answers_for_its_own_schedules(account: tuple[Session, FileLedger]) -> None:

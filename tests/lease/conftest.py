@@ -92,8 +92,13 @@ class World:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
 
-    def overrun(self, run_id: str) -> float:
-        """Seconds that the latest machine of a run outlived its deadline; below zero: none did."""
+    def overrun(self, run_id: str, deadline: float | None = None) -> float:
+        """Seconds that the latest machine of a run outlived its deadline; below zero: none did.
+
+        Args:
+            run_id: The run.
+            deadline: The one that holds; None takes what each machine's tag says.
+        """
         ec2 = self.emulated.clients("ec2", REGION, "inventory")
         filters = [{"Name": "tag:flyback:run-id", "Values": [run_id]}]
         late = [-1.0]
@@ -101,7 +106,8 @@ class World:
             for item in group["Instances"]:
                 tags = {tag["Key"]: tag["Value"] for tag in item["Tags"]}
                 ended = self.host.ended.get(item["InstanceId"], self.cloud.clock.now())
-                late.append(ended - int(tags["flyback:deadline"]))
+                holds = int(tags["flyback:deadline"]) if deadline is None else deadline
+                late.append(ended - holds)
         return max(late)
 
 

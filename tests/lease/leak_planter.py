@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
+from answered_here import Marks, PlacementGroups
+from moto.cloudformation.models import cloudformation_backends
+from moto.core import DEFAULT_ACCOUNT_ID
 
 REGION = "us-east-1"
 OURS = "flyback"
+SPARE = "spare"
 ALARM: dict[str, Any] = {
     "ComparisonOperator": "GreaterThanThreshold",
     "EvaluationPeriods": 1,
@@ -24,51 +28,16 @@ ALARM: dict[str, Any] = {
 }
 
 
-class PlacementGroups:
-    """What EC2 answers about them; moto knows none."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, list[dict[str, str]]] = {}
-
-    def answer(self, client: Any) -> None:
-        """Stand in for the service in a client."""
-        events, done = client.meta.events, SimpleNamespace(status_code=200)
-
-        def listed(**_: Any) -> Any:
-            named = ({"GroupName": name, "Tags": tags} for name, tags in self.held.items())
-            return done, {"PlacementGroups": list(named)}
-
-        def deleted(params: Any, **_: Any) -> Any:
-            del self.held[params["body"]["GroupName"]]
-            return done, {}
-
-        events.register("before-call.ec2.DescribePlacementGroups", listed)
-        events.register("before-call.ec2.DeletePlacementGroup", deleted)
-
-
-class Marks:
-    """Tags that moto's GetResources leaves out; AWS's names every kind of resource."""
-
-    def __init__(self) -> None:
-        self.names: dict[str, str] = {}
-        self._asked = ""
-
-    def answer(self, client: Any) -> None:
-        """Add what is marked to what a client is told."""
-
-        def asked(params: Any, **_: Any) -> None:
-            (self._asked,) = params["TagFilters"][0]["Values"]
-
-        def told(parsed: Any, **_: Any) -> None:
-            parsed["ResourceTagMappingList"] += [
-                {"ResourceARN": arn, "Tags": [{"Key": "flyback:name", "Value": name}]}
-                for arn, name in self.names.items()
-                if name == self._asked
-            ]
-
-        service = "resource-groups-tagging-api.GetResources"
-        client.meta.events.register(f"before-parameter-build.{service}", asked)
-        client.meta.events.register(f"after-call.{service}", told)
+def _manifest(layer: str) -> str:
+    """An image of one layer."""
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    parts = [
+        {"mediaType": "x", "size": 1, "digest": f"sha256:{hashlib.sha256(n).hexdigest()}"}
+        for n in (b"config", layer.encode())
+    ]
+    return json.dumps(
+        {"schemaVersion": 2, "mediaType": kind, "config": parts[0], "layers": parts[1:]}
+    )
 
 
 class Planter:
@@ -83,6 +52,7 @@ class Planter:
         self._clients: dict[str, Any] = {}
         ec2 = self.client("ec2")
         self._vpcs: dict[str, str] = {}
+        self._disks: dict[str, str] = {}
         self.placement = PlacementGroups()
         self._default_vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
         self._default_subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
@@ -111,14 +81,29 @@ class Planter:
         return identifier
 
     def instance(self, name: str) -> str:
-        answer = self.client("ec2").run_instances(
+        """Stopped, with a disk that is not deleted with it."""
+        ec2 = self.client("ec2")
+        answer = ec2.run_instances(
             ImageId=self.image,
             MinCount=1,
             MaxCount=1,
             InstanceType="t3.micro",
-            TagSpecifications=self.tags(name, "instance"),
+            TagSpecifications=[*self.tags(name, "instance"), *self.tags(name, "volume")],
+            BlockDeviceMappings=[
+                {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 8, "DeleteOnTermination": False}}
+            ],
         )
-        return str(answer["Instances"][0]["InstanceId"])
+        instance = str(answer["Instances"][0]["InstanceId"])
+        ec2.stop_instances(InstanceIds=[instance])
+        (described,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+        disks = described["Instances"][0]["BlockDeviceMappings"]
+        (self._disks[name],) = (
+            item["Ebs"]["VolumeId"] for item in disks if not item["Ebs"]["DeleteOnTermination"]
+        )
+        return instance
+
+    def disk_of_a_stopped_instance(self, name: str) -> str:
+        return self._disks[name]
 
     def volume(self, name: str) -> str:
         answer = self.client("ec2").create_volume(AvailabilityZone=self.zone, Size=1)
@@ -126,7 +111,7 @@ class Planter:
 
     def plant(self, kind: str, name: str) -> str:
         """The identifier by which it is found."""
-        make: Callable[[str], str] = getattr(self, kind.lower().replace(" ", "_"))
+        make: Callable[[str], str] = getattr(self, kind.lower().replace(" ", "_").replace("-", "_"))
         return make(name)
 
     def spot_request(self, name: str) -> str:
@@ -137,6 +122,25 @@ class Planter:
         )
         request = answer["SpotInstanceRequests"][0]
         return self.tagged(name, request["SpotInstanceRequestId"])
+
+    def spot_fleet_request(self, name: str) -> str:
+        answer = self.client("ec2").request_spot_fleet(
+            SpotFleetRequestConfig={
+                "IamFleetRole": "arn:aws:iam::123456789012:role/fleet",
+                "AllocationStrategy": "lowestPrice",
+                "TargetCapacity": 1,
+                "SpotPrice": "0.1",
+                "LaunchSpecifications": [
+                    {
+                        "ImageId": self.image,
+                        "InstanceType": "t3.micro",
+                        "SubnetId": self._default_subnet,
+                    }
+                ],
+                "TagSpecifications": self.tags(name, "spot-fleet-request"),
+            }
+        )
+        return str(answer["SpotFleetRequestId"])
 
     def fleet(self, name: str) -> str:
         ec2 = self.client("ec2")
@@ -202,10 +206,12 @@ class Planter:
         return self.tagged(name, answer["NatGateway"]["NatGatewayId"])
 
     def vpc_endpoint(self, name: str) -> str:
+        """An interface endpoint, which costs by the hour; gateways cost nothing."""
         answer = self.client("ec2").create_vpc_endpoint(
             VpcId=self._default_vpc,
-            VpcEndpointType="Gateway",
-            ServiceName=f"com.amazonaws.{REGION}.s3",
+            VpcEndpointType="Interface",
+            ServiceName=f"com.amazonaws.{REGION}.ssm",
+            SubnetIds=[self._default_subnet],
         )
         return self.tagged(name, answer["VpcEndpoint"]["VpcEndpointId"])
 
@@ -243,7 +249,7 @@ class Planter:
         self.client("batch").create_compute_environment(
             computeEnvironmentName=f"{name}-left-hosts",
             type="UNMANAGED",
-            state="DISABLED",
+            state="ENABLED",
             serviceRole=role,
             tags={"flyback:name": name},
         )
@@ -256,7 +262,7 @@ class Planter:
         self.client("batch").create_job_queue(
             jobQueueName=f"{name}-left-queue",
             tags={"flyback:name": name},
-            state="DISABLED",
+            state="ENABLED",
             priority=1,
             computeEnvironmentOrder=[
                 {"order": 1, "computeEnvironment": environments[0]["computeEnvironmentArn"]}
@@ -264,14 +270,17 @@ class Planter:
         )
         return f"{name}-left-queue"
 
-    def job_definition(self, name: str) -> str:
+    def job_definition(self, name: str, memory: int = 128) -> str:
         answer = self.client("batch").register_job_definition(
             jobDefinitionName=f"{name}-left-job",
             tags={"flyback:name": name},
             type="container",
-            containerProperties={"image": "busybox", "vcpus": 1, "memory": 128},
+            containerProperties={"image": "busybox", "vcpus": 1, "memory": memory},
         )
         return str(answer["jobDefinitionArn"])
+
+    def second_revision(self, name: str) -> str:
+        return self.job_definition(name, 256)
 
     def load_balancer(self, name: str) -> str:
         subnets = self.client("ec2").describe_subnets()["Subnets"][:2]
@@ -338,7 +347,10 @@ class Planter:
         return f"{name}-left"
 
     def function(self, name: str) -> str:
-        return self.function_called(f"{name}-left", {"flyback:name": name})
+        """With published versions, of which each is billed for its storage."""
+        function = self.function_called(f"{name}-left", {"flyback:name": name})
+        self.client("lambda").publish_version(FunctionName=function)
+        return function
 
     def function_called(self, function: str, tags: dict[str, str]) -> str:
         role = self.client("iam").create_role(
@@ -358,13 +370,20 @@ class Planter:
         return function
 
     def repository(self, name: str) -> str:
-        made = self.client("ecr").create_repository(repositoryName=f"{name}-left")
+        """With an image that a later push has left without a tag."""
+        ecr = self.client("ecr")
+        made = ecr.create_repository(repositoryName=f"{name}-left")
+        for layer in ("a", "b"):
+            ecr.put_image(
+                repositoryName=f"{name}-left", imageManifest=_manifest(layer), imageTag="latest"
+            )
         self.marks.names[made["repository"]["repositoryArn"]] = name
         return f"{name}-left"
 
     def identity_provider(self, name: str) -> str:
         # an account holds one of each URL: nobody else has a twin
-        issuer = "token.actions.githubusercontent.com" if name == OURS else "issuer.test"
+        ours = name in (OURS, SPARE)
+        issuer = "token.actions.githubusercontent.com" if ours else "issuer.test"
         answer = self.client("iam").create_open_id_connect_provider(
             Url=f"https://{issuer}", Tags=self.signature(name)
         )
@@ -407,21 +426,43 @@ class Planter:
         )
         return f"{name}-secret"
 
+    def parameter(self, name: str) -> str:
+        parameter = f"/left/by/{name}"
+        self.client("ssm").put_parameter(
+            Name=parameter, Value="x", Type="String", Tags=self.pairs(name)
+        )
+        return parameter
+
+    def pending_secret(self, name: str) -> str:
+        """Deleted, and to be had back for a week."""
+        secrets = self.client("secretsmanager")
+        secrets.create_secret(Name=f"{name}-gone", SecretString="x", Tags=self.pairs(name))
+        secrets.delete_secret(SecretId=f"{name}-gone", RecoveryWindowInDays=7)
+        return f"{name}-gone"
+
     def stack(self, name: str) -> str:
         template = {"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}}
         self.client("cloudformation").create_stack(
             StackName=f"{name}-old", TemplateBody=json.dumps(template), Tags=self.pairs(name)
         )
+        state = cloudformation_backends[DEFAULT_ACCOUNT_ID][REGION]
+        state.get_stack(f"{name}-old").status = "DELETE_FAILED"
         return f"{name}-old"
 
     def bucket(self, name: str) -> str:
         bucket = f"{name}-outputs-123456789012-{REGION}"
         self.client("s3").create_bucket(Bucket=bucket)
         self.client("s3").put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": self.pairs(name)})
-        self.client("s3").put_object(Bucket=bucket, Key="runs/x", Body=b"x")
+        s3 = self.client("s3")
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        for key in ("runs/x", "runs/with a space"):
+            for body in (b"older", b"newer"):
+                s3.put_object(Bucket=bucket, Key=key, Body=body)
+        s3.delete_object(Bucket=bucket, Key="runs/x")  # leaves a marker, and both versions
         return bucket
 
     def multipart_upload(self, name: str) -> str:
         bucket = f"{name}-outputs-123456789012-{REGION}"
-        answer = self.client("s3").create_multipart_upload(Bucket=bucket, Key="runs/r/big")
-        return f"{bucket}/runs/r/big#{answer['UploadId']}"
+        key = "runs/r/big one"
+        answer = self.client("s3").create_multipart_upload(Bucket=bucket, Key=key)
+        return f"{bucket}/{key}#{answer['UploadId']}"

@@ -15,6 +15,9 @@ from flyback.api.verbs import Options, start
 from flyback.errors import UserError
 from flyback.launch.lease import arm_machine
 from flyback.launch.progress import silent
+from flyback.plan.costs import hourly_usd
+from flyback.rehearsal.ec2.images import register
+from flyback.rehearsal.moto_state import backend
 from flyback.spec.launch import Place
 from flyback.spec.paths import LeasePaths
 
@@ -154,3 +157,55 @@ def test_a_run_that_reaches_its_money_ends_by_the_lease(world: Any) -> None:
     on_demand = run.plan.candidates[0].on_demand_usd_hour
     assert run.receipt().total_usd <= 0.04 + on_demand / 4
     assert run.certificate().clean
+
+
+def with_roots_of(gib: int) -> None:
+    """Let every image of the account have so large a root volume."""
+    register("us-east-1")
+    for image in backend("ec2", "us-east-1").amis.values():
+        image._root_gib = gib
+        image.ebs_snapshot.volume.size = gib
+
+
+@pytest.mark.usefixtures("pretended")
+def test_the_lease_pays_for_the_disk_that_is_bought(world: Any) -> None:
+    """On demand, with a root far larger than asked, and the sweep alone: the cap, and one period.
+
+    The image's root costs more than the machine here: a lease by `disk_gib` would end far too late.
+    """
+    with_roots_of(16_000)
+    world.host.dead_agent, world.host.timers = True, False
+    world.emulated.timetable.lost = lambda schedule: schedule.once
+    one = {"count": 0, "any_of": ["c5.xlarge"], "disk_gib": 8}
+    dear = {"attempts": 0, "then": "on-demand"}
+    run = launch(world, "rooted", max_hours=9, max_usd=0.45, resources=one, spot=dear)
+    assert run.plan.root_gib == 16_000
+    assert run.plan.ceiling_usd <= 0.45
+    with pytest.raises(UserError, match="max_usd"):
+        run.extend(0.1)
+    run.wait()
+    receipt = run.receipt()
+    overrun = world.overrun("rooted")
+    assert 0 < overrun <= 900 + 120
+    assert receipt.usage.disk_gib == 16_000
+    per_hour = hourly_usd(run.plan.candidates[0], disk_gib=16_000, image_bytes=0)
+    assert 0.45 - per_hour / 60 < receipt.total_usd <= 0.45 + per_hour * 900 / 3600
+
+
+@pytest.mark.usefixtures("pretended")
+def test_a_receipt_counts_hours_past_the_deadline(world: Any) -> None:
+    """All killers lost, and the system goes off three hours late: EC2 gives no time for its end.
+
+    The receipt goes by when it was first seen gone, not by when it should have been.
+    """
+    world.host.dead_agent, world.host.timers = True, False
+    world.emulated.timetable.lost = lambda _: True
+    run = launch(world, "late", max_hours=0.25, spot={"attempts": 0, "then": "on-demand"})
+    began, machine = run.launch.created_at, run.launch.attempts[-1].instance_id
+    world.cloud.clock.sleep(run.launch.deadline + 3 * 3600 - world.cloud.clock.now())
+    world.emulated.machines.power_off(machine)
+    ended = world.cloud.clock.now()
+    world.cloud.clock.sleep(60)
+    run.wait()
+    hours = (ended - began) / 3600
+    assert run.receipt().usage.hours == pytest.approx(hours, abs=120 / 3600)

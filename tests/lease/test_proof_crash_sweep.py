@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,19 +20,50 @@ from flyback.api.runs import Run
 from flyback.api.verbs import Options, start
 from flyback.api.wiring import local_home
 from flyback.errors import FlybackError
+from flyback.launch.lease import held
 from flyback.launch.progress import silent
+from flyback.store.open import open_store
 
-HOURS = 0.5  # so that an interruption leaves enough for another machine
 MORE_HOURS = 0.5
 LONG_S = 2700  # past the deadline and a client's patience with it, but for the extension
 MOMENTS_S = (60.0, 240.0, 420.0)  # of it: on the first machine, between the two, on the second
 SWEEP_S = 900.0
 MARGIN_S = 120.0
+LAUNCH_S = 200.0  # at most, until the deadline begins to count
 RUN_ID = "crash"
 OPTIONS = Options(cloud="rehearsal", run_id=RUN_ID)
 Who = Literal["client", "agent", "guardian", "extender"]
 MORTALS: tuple[Who, ...] = ("client", "agent", "guardian", "extender")
 PAUSES_S = (0.0, 60.0, 600.0)
+# What is written once under a run, or again with the same bytes: nobody's death may change it.
+ONCE = re.compile(r"/(marker|job|environment)\.json$|/checkpoints/|/samples/")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What happens in a run, and how it ends where nobody dies.
+
+    Args:
+        hours: Its `max_hours`.
+        ends: Kind of its marker, and number of its last attempt.
+        by: Who are killed in it.
+    """
+
+    hours: float
+    ends: tuple[str, int]
+    by: tuple[Who, ...]
+
+
+SCENES: dict[str, Scene] = {
+    # half an hour, so that the interruption leaves enough for another machine
+    "interrupted": Scene(0.5, ("SUCCESS", 2), ("client", "agent", "guardian")),
+    "extended": Scene(0.5, ("SUCCESS", 2), ("extender",)),
+    # The agent never comes up, and neither the machine's timer nor its own schedule ends it: all
+    # is the guardian's. Below twenty minutes, or it would count as lost before.
+    "deadline": Scene(0.25, ("FAILURE", 1), ("guardian",)),
+    # The first agent never comes up: the machine is ended, and another goes on.
+    "silent": Scene(1.0, ("SUCCESS", 2), ("guardian",)),
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +74,7 @@ class Point:
         soon: Whether somebody runs the run again before its deadline; else only long after.
     """
 
+    scene: str
     who: Who
     k: int
     late: bool
@@ -61,25 +94,25 @@ class Sweep:
         self._world = world
         self._death = death
         self._copies = copies
-        fields: dict[str, Any] = {"max_hours": HOURS, "spot": {"attempts": 3}}
-        self._job = prepare(world.job("crash", **fields))
-        self._long = prepare(world.job("long", command=["sleep", str(LONG_S)], **fields))
+        self._jobs = {name: self._prepared(name, scene) for name, scene in SCENES.items()}
         self._line = Line(world.cloud)  # of a second terminal, beside the one that waits
         self.overrun = 0.0
         self._moved = False
+        self._deadline: float | None = None  # that holds, where somebody has tried to move it
 
     def points(self) -> list[Point]:
-        """Every step of a run that is interrupted once, and of its extension from elsewhere."""
-        ways = [Point("client", 0, late=False), Point("extender", 0, late=False)]
-        told = {way.who: json.loads(text) for way, text in self._copies.each(ways, self._counted)}
-        counts = {**told["client"], "extender": told["extender"]["extender"]}
+        """Every step that those who are killed in a scene take in it."""
+        ways = [Point(name, scene.by[0], 0, late=False) for name, scene in SCENES.items()]
+        counts = {w.scene: json.loads(told) for w, told in self._copies.each(ways, self._counted)}
         found = [
-            Point(who, k, late)
-            for who, count in counts.items()
-            for k in range(1, count + 1)
+            Point(name, who, k, late)
+            for name, scene in SCENES.items()
+            for who in scene.by
+            for k in range(1, counts[name][who] + 1)
             for late in (False, True)
         ]
-        return [*found, *(Point(p.who, p.k, p.late, True) for p in found if p.who == "client")]
+        soon = (dataclasses.replace(p, soon=True) for p in found if p.who == "client")
+        return [*found, *soon]
 
     def leaks(self, points: Sequence[Point]) -> list[str]:
         """What is wrong at the ends of these."""
@@ -99,7 +132,7 @@ class Sweep:
         deaths = self._enter(point)
         marker = self._run(point, deaths)
         assert marker is not None
-        assert (marker.kind, marker.attempt) == ("SUCCESS", 2), marker
+        assert (marker.kind, marker.attempt) == SCENES[point.scene].ends, marker
         return json.dumps({who: death.steps for who, death in deaths.items()})
 
     def _survives(self, point: Point) -> str:
@@ -111,29 +144,36 @@ class Sweep:
             marker = self._run(point, deaths)
         if self._moved and (marker is None or marker.kind != "SUCCESS"):
             found.append(f"extended, and ended as {marker}")
+        if point.scene == "deadline" and (marker is None or marker.kind != "FAILURE"):
+            found.append(f"left to the guardian, and ended as {marker}")
         if point.soon:
             clock.sleep(PAUSES_S[point.k % 3])
             found += self._again(point)
             found += self._left()
-        saved = {key for key in world.objects() if key.startswith(f"runs/{RUN_ID}/")}
-        hours = HOURS + (MORE_HOURS if point.who == "extender" else 0)
-        over = began + hours * 3600 + SWEEP_S + MARGIN_S + 200
-        clock.sleep(max(over - clock.now(), 1.0))
+        saved = {
+            key: tag for key, tag in world.objects().items() if key.startswith(f"runs/{RUN_ID}/")
+        }
+        holds = self._deadline or began + SCENES[point.scene].hours * 3600 + LAUNCH_S
+        clock.sleep(max(holds + SWEEP_S + MARGIN_S - clock.now(), 1.0))
         found += world.billing()
-        found += [f"lost {key}" for key in saved - set(world.objects())]
-        overrun = world.overrun(RUN_ID)
+        overrun = world.overrun(RUN_ID, self._deadline)
         found += self._again(point)
+        found += changed(saved, world.objects())
         clock.sleep(SWEEP_S + MARGIN_S)
         found += self._left()
         return json.dumps({"problems": found, "overrun": overrun})
 
-    def _job_of(self, point: Point) -> Any:
-        return self._long if point.who == "extender" else self._job
+    def _prepared(self, name: str, scene: Scene) -> Any:
+        fields: dict[str, Any] = {"max_hours": scene.hours, "spot": {"attempts": 3}}
+        if name == "extended":
+            fields["command"] = ["sleep", str(LONG_S)]
+        return prepare(self._world.job(name, **fields))
 
     def _run(self, point: Point, deaths: dict[str, Any]) -> Any:
         """Launch and wait; where the point is another's, that one extends meanwhile."""
         self._moved = False
-        run = start(self._job_of(point), self._world.client(deaths["client"]), OPTIONS, silent)
+        job = self._jobs[point.scene]
+        run = start(job, self._world.client(deaths["client"]), OPTIONS, silent)
 
         def extends(clock: Any) -> None:
             clock.sleep(MOMENTS_S[point.k % len(MOMENTS_S)])
@@ -143,6 +183,9 @@ class Sweep:
             with suppress(FlybackError, dying.KilledThread):
                 other.extend(MORE_HOURS)
                 self._moved = True
+            # what the guardian holds is the truth, whatever schedules and tag were moved before
+            holds = held(open_store(run.launch.store, s3_client=self._world.host.s3), RUN_ID)
+            self._deadline = (holds or run.launch).deadline
 
         if point.who == "extender":
             self._world.emulated.clock.spawn("another terminal", extends)
@@ -156,12 +199,19 @@ class Sweep:
         deaths = {who: self._death() for who in MORTALS}
         deaths[point.who] = self._death(point.k, point.late)
         world.host.death, world.rooms.death = deaths["agent"], deaths["guardian"]
+        world.host.dead_agent = point.scene in ("deadline", "silent")
+        if point.scene == "deadline":
+            world.host.timers = False
+            world.emulated.timetable.lost = lambda schedule: "-machine-" in schedule.name
         first: list[str] = []
 
         def boot(instance_id: str, region: str) -> None:
             type(world.host).boot(world.host, instance_id, region)
-            if not first:
-                first.append(instance_id)
+            if first:
+                world.host.dead_agent = False
+                return
+            first.append(instance_id)
+            if point.scene in ("interrupted", "extended"):
                 world.emulated.clock.call_after(120, lambda: self._take(instance_id))
 
         world.host.boot = boot
@@ -170,7 +220,7 @@ class Sweep:
     def _again(self, point: Point) -> list[str]:
         """The same command once more: it ends well, or says that it is too late."""
         try:
-            marker = start(self._job_of(point), self._world.client(), OPTIONS, silent).wait()
+            marker = start(self._jobs[point.scene], self._world.client(), OPTIONS, silent).wait()
         except FlybackError as error:
             return [] if "deadline has passed" in str(error) else [f"again: {error}"]
         return [] if marker.kind in ("SUCCESS", "FAILURE") else [f"again: {marker}"]
@@ -185,6 +235,13 @@ class Sweep:
             return
         world.host.notice(instance_id, "terminate", world.emulated.clock.now() + 120)
         world.emulated.clock.call_after(120, lambda: world.emulated.machines.reclaim(instance_id))
+
+
+def changed(saved: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What was there and is not, or not as it was."""
+    lost = [f"lost {key}" for key in sorted(saved.keys() - now.keys())]
+    once = sorted(key for key in saved.keys() & now.keys() if ONCE.search(key))
+    return [*lost, *(f"changed {key}" for key in once if saved[key] != now[key])]
 
 
 @pytest.mark.proof

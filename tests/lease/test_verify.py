@@ -15,6 +15,7 @@ from flyback.api.verbs import Options
 from flyback.api.verifying import Verification, seen_in
 from flyback.api.wiring import local_home
 from flyback.cli.main import cli
+from flyback.errors import MissingExtraError
 from flyback.launch.evidence import Evidence, differences
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
@@ -82,6 +83,45 @@ def lacks_a_field(world: Any, cloud: Any) -> None:
     )
 
 
+def no_agent(world: Any, cloud: Any) -> None:
+    """User-data never gets as far as the agent: it leaves no event, and no environment."""
+    del cloud
+    world.host.dead_agent = True
+
+
+def no_machine(world: Any, cloud: Any) -> None:
+    """EC2 gives none."""
+    _refuses_fleets(world, cloud, after=0)
+
+
+def no_second_machine(world: Any, cloud: Any) -> None:
+    """EC2 gives one, and then no other."""
+    _refuses_fleets(world, cloud, after=1)
+
+
+def _refuses_fleets(world: Any, cloud: Any, *, after: int) -> None:
+    del cloud
+    full = {"code": "MaxSpotInstanceCountExceeded", "message": "no more", "status": 400}
+    machines: list[str] = []
+    boot = world.host.boot
+
+    def refuse() -> None:
+        world.emulated.faults.add(Fault(service="ec2", operation="CreateFleet", **full))  # type: ignore[arg-type]
+
+    def counted(instance_id: str, region: str) -> None:
+        machines.append(instance_id)
+        boot(instance_id, region)
+
+    def ended(instance_id: str) -> None:
+        type(world.host).halt(world.host, instance_id)
+        if len(machines) == after:
+            refuse()
+
+    world.host.boot, world.host.halt = counted, ended
+    if not after:
+        refuse()
+
+
 PLANTED: dict[str, tuple[Plant, str]] = {
     "token replay": (no_idempotence, "token replay"),
     "universal target": (no_universal_target, "universal target"),
@@ -89,6 +129,9 @@ PLANTED: dict[str, tuple[Plant, str]] = {
     "tags at boot": (no_tags, "tags at boot"),
     "an error": (refuses, "scheduler.UpdateSchedule errors"),
     "a field": (lacks_a_field, "ec2.CreateFleet FleetId"),
+    "the agent": (no_agent, "events"),
+    "a refusal": (no_machine, "run"),
+    "a second refusal": (no_second_machine, "universal target"),
 }
 
 
@@ -122,8 +165,10 @@ def test_each_planted_difference_shows(seen: Callable[[Plant | None], Evidence])
     assert expected.facts["own shutdown"] == "terminated, Client.InstanceInitiatedShutdown"
     assert "flyback:deadline" in expected.facts["tags at boot"]
     for name, (plant, topic) in PLANTED.items():
-        found = [item.topic for item in differences(seen(plant), expected) if item.counts]
+        shown = seen(plant)
+        found = [item.topic for item in differences(shown, expected) if item.counts]
         assert topic in found, f"{name}: {found}"
+        assert name != "a second refusal" or shown.facts["run"] == "SUCCESS ok"  # kept all the same
 
 
 def test_the_report_is_kept_and_a_difference_ends_with_five(
@@ -145,6 +190,26 @@ def test_the_report_is_kept_and_a_difference_ends_with_five(
     assert "differs: run: FAILURE lost; the rehearsal: SUCCESS ok" in done.output + done.stderr
     (report,) = (local_home() / "verify").iterdir()
     assert read_json(Verification, report).findings[0].topic == "run"
+
+
+def test_what_the_account_did_is_kept_where_the_rehearsal_breaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It cost money, and is written before the rehearsal begins."""
+    cloud = SimpleNamespace(session=SimpleNamespace(region="us-east-1"), clock=SystemClock())
+    seen = Evidence(facts={"run": "FAILURE lost"})
+    monkeypatch.setattr(verifying, "seen_in", lambda *_: seen)
+    monkeypatch.setattr(Options, "open", lambda _: cloud)
+
+    def breaks(*_: Any, **__: Any) -> None:
+        raise MissingExtraError("no moto")
+
+    monkeypatch.setattr(verifying, "start_rehearsal", breaks)
+    with pytest.raises(MissingExtraError):
+        verifying.verify()
+    (report,) = (local_home() / "verify").iterdir()
+    kept = read_json(Verification, report)
+    assert (kept.cloud, kept.rehearsal) == (seen, None)
 
 
 def test_what_only_the_account_answers_is_noted_and_does_not_count() -> None:

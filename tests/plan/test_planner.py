@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from flyback.errors import UserError
 from flyback.plan.expectation import Expectation, expect
-from flyback.plan.planner import make_plan
+from flyback.plan.planner import ceiling_of, lease_of, make_plan
 from flyback.spec.codec import encode, loads
 from flyback.spec.job import JobSpec, SpotPolicy
 from flyback.spec.plan import Plan
@@ -101,6 +103,25 @@ def test_the_dearest_candidate_sets_the_deadline(job: Job) -> None:
     assert made.candidates[0].instance_type == "g4dn.xlarge"
     assert "g5.xlarge on demand" in made.deadline_reason
     assert made.ceiling_usd <= 0.50
+
+
+def test_an_images_root_is_paid_for_where_it_is_larger(job: Job) -> None:
+    """A volume is never smaller than its snapshot: deadline, ceiling and extension go by that.
+
+    By hand: 500 GB x 0.08 / 730 in place of 50 GB is 0.04932/h more.
+    """
+    asked = job(resources={"any_of": ("g4dn.xlarge",)}, max_usd=0.20)
+    larger, smaller = (
+        make_plan(asked, region="us-east-1", expected=replace(expect(asked), root_gib=gib))
+        for gib in (500, 8)
+    )
+    assert smaller.deadline_hours == make_plan(asked, region="us-east-1").deadline_hours
+    assert larger.deadline_hours == math.floor((0.20 - 0.00058277) / 0.5857946 * 3600) / 3600
+    assert larger.ceiling_usd <= 0.20
+    assert ceiling_of(larger, 1.0) - ceiling_of(smaller, 1.0) == pytest.approx(450 * 0.08 / 730)
+    assert lease_of(larger, 9.0).hours == larger.deadline_hours
+    disk = next(line for line in larger.quote if line.item == "EBS gp3 disk")
+    assert disk.quantity == pytest.approx(500 * larger.expected_hours / 730)
 
 
 def test_a_budget_that_does_not_pay_for_the_boot_is_refused(job: Job) -> None:

@@ -200,6 +200,14 @@ def test_leftovers_are_shown_with_the_command_that_removes_them(screen: Screen) 
     assert ("left: ec2 volume vol-0123\n  → aws ec2 delete-volume --volume-id vol-0123\n") in drawn
 
 
+def test_what_was_not_asked_for_is_shown_as_neither(screen: Screen) -> None:
+    """Nothing found is not clean as long as a question is open."""
+    doubtful = replace(CERTIFICATE, clean=False, unasked=("alarm: no permission",))
+    drawn = screen(certificate_view(doubtful))
+    assert drawn.startswith("Certificate of spectral-1: nothing found, 1 kind not asked for (")
+    assert "not asked for alarm: no permission" in drawn
+
+
 def test_disagreeing_sources_are_not_clean(screen: Screen) -> None:
     """Nothing is listed, and still nobody may think that all is well."""
     drawn = screen(certificate_view(replace(CERTIFICATE, clean=False)))

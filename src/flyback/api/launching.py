@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,9 @@ from flyback.errors import (
 from flyback.infra.bundle import build
 from flyback.launch.daybook import committed
 from flyback.launch.deployment import Deployment, find
-from flyback.launch.ec2 import Ec2Executor, Payload
+from flyback.launch.ec2 import AMI_PARAMETER, Ec2Executor, Payload
+from flyback.launch.fleet import Site
+from flyback.launch.preflight import inspect_site
 from flyback.launch.progress import Report
 from flyback.launch.records import Records
 from flyback.launch.tries import MOVES_ON, give_up, let_go, moves_on
@@ -61,21 +64,31 @@ class Where:
                 yield elsewhere(self.cloud, region)
 
 
-def decide(prepared: Prepared, region: str, day: DayCap | None = None) -> Plan:
-    """The plan of a checked job."""
+def decide(
+    prepared: Prepared, region: str, day: DayCap | None = None, *, root_gib: int = 0
+) -> Plan:
+    """The plan of a checked job.
+
+    Args:
+        prepared: The job.
+        region: AWS region.
+        day: What may be spent in a day, if anybody has said.
+        root_gib: Root volume of the machine image, where it is known.
+    """
     expected = expect(prepared.job, smoke=prepared.preset == "smoke")
+    expected = dataclasses.replace(expected, root_gib=root_gib)
     return make_plan(prepared.job, region=region, expected=expected, day=day)
 
 
-def _within_day(
-    prepared: Prepared, where: Where, cloud: Cloud, records: Records, plan: Plan
+def _as_bought(
+    prepared: Prepared, where: Where, cloud: Cloud, records: Records, site: Site
 ) -> Plan:
-    """The plan within what the day's cap leaves."""
-    if where.max_usd_per_day is None:
-        return plan
-    spoken_for = committed(records.remote, cloud.clock.now(), records.paths.run_id)
-    cap = DayCap(usd=where.max_usd_per_day, committed_usd=spoken_for)
-    return decide(prepared, cloud.session.region, cap)
+    """The plan by the image that the machine boots from, within what the day's cap leaves."""
+    cap = None
+    if where.max_usd_per_day is not None:
+        spoken_for = committed(records.remote, cloud.clock.now(), records.paths.run_id)
+        cap = DayCap(usd=where.max_usd_per_day, committed_usd=spoken_for)
+    return decide(prepared, cloud.session.region, cap, root_gib=site.image.root_gib)
 
 
 def launch_in_cloud(prepared: Prepared, where: Where, run_id: str, report: Report) -> Run:
@@ -146,11 +159,12 @@ class _Search:
         for cloud in places:
             records: Records | None = None
             try:
-                plan = decide(self.prepared, cloud.session.region)
+                decide(self.prepared, cloud.session.region)  # before anything is asked
                 deployment = find(cloud.session, self.where.name)
                 payload = payload or _payload(self.prepared)
                 records = _records(self.run_id, cloud, deployment)
-                plan = _within_day(self.prepared, self.where, cloud, records, plan)
+                site = inspect_site(cloud.session, deployment, AMI_PARAMETER)
+                plan = _as_bought(self.prepared, self.where, cloud, records, site)
                 executor = Ec2Executor(
                     cloud.session,
                     deployment,
@@ -160,7 +174,7 @@ class _Search:
                     max_usd_per_day=self.where.max_usd_per_day,
                 )
                 earlier = self.tried.attempts if self.tried else ()
-                launch = executor.launch(plan, payload, records, earlier)
+                launch = executor.launch(plan, site, payload, records, earlier)
             except FlybackError as error:
                 self._passed_over(cloud, error, records)
             else:

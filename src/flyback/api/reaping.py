@@ -42,10 +42,11 @@ def reap(options: Options | None = None, *, remove: bool = False, data: bool = F
     """
     chosen = options or Options()
     cloud = chosen.open()
-    found = leftovers.orphans(cloud.session, chosen.name, cloud.clock)
-    failed: tuple[str, ...] = ()
+    session, name, clock = cloud.session, chosen.name, cloud.clock
     if remove:
-        failed = leftovers.reap(cloud.session, found, cloud.clock, chosen.report, data=data)
+        found, failed = leftovers.clear(session, name, clock, chosen.report, data=data)
+    else:
+        found, failed = leftovers.orphans(session, name, clock), ()
     return Reaped(
         leftovers=found.leftovers(),
         refused=found.refused,

@@ -6,6 +6,7 @@ a second time meanwhile; then one that its own schedule ends. Two small machines
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from flyback.api.runs import Run
 from flyback.api.verbs import Options, deploy, start
 from flyback.api.wiring import Cloud, local_home, start_rehearsal
 from flyback.aws.ec2 import GONE
-from flyback.errors import FlybackError
+from flyback.errors import CredentialsError, FlybackError, RefusedError
 from flyback.launch.evidence import Difference, Evidence, Witness, differences
 from flyback.launch.lease import move, names
 from flyback.launch.progress import Report
@@ -44,14 +45,14 @@ class Verification:
         region: Where.
         differences: What the rehearsal is wrong about, and what it only leaves out.
         cloud: What the account did.
-        rehearsal: What the rehearsal did.
+        rehearsal: What the rehearsal did; None as long as it has not ended, or where it broke.
     """
 
     version: str
     region: str
-    differences: tuple[Difference, ...]
     cloud: Evidence
-    rehearsal: Evidence
+    differences: tuple[Difference, ...] = ()
+    rehearsal: Evidence | None = None
 
     @property
     def findings(self) -> tuple[Difference, ...]:
@@ -62,15 +63,20 @@ class Verification:
 def verify(options: Options | None = None) -> Verification:
     """Run the scenario in the account, then in a rehearsal, and compare; the report is kept.
 
-    Costs a few cents. What is deployed must be deployed already, by `flyback up`.
+    What the account did is kept before the rehearsal begins. Costs a few cents. What is deployed
+    must be deployed already, by `flyback up`.
 
     Raises:
-        RefusedError: the account gives no machine, or does not answer.
+        UserError: nothing is deployed.
+        CredentialsError: nothing can be asked of the account.
     """
     chosen = options or Options()
     cloud = chosen.open()
     region = cloud.session.region
     seen = seen_in(cloud, chosen, chosen.report)
+    found = Verification(version=__version__, region=region, cloud=seen)
+    path = local_home() / "verify" / f"{region}-{int(cloud.clock.now())}.json"
+    write_json(path, found)
     with tempfile.TemporaryDirectory(prefix="flyback-verify-") as folder:
         emulated = start_rehearsal(Path(folder), region=region)
         assert emulated.emulated is not None, "it was just started"  # noqa: S101  # ours
@@ -79,19 +85,21 @@ def verify(options: Options | None = None) -> Verification:
             expected = seen_in(emulated, chosen, chosen.report)
         finally:
             emulated.emulated.stop()
-    found = Verification(
-        version=__version__,
-        region=region,
-        differences=differences(seen, expected),
-        cloud=seen,
-        rehearsal=expected,
-    )
-    write_json(local_home() / "verify" / f"{region}-{int(cloud.clock.now())}.json", found)
+    compared = differences(seen, expected)
+    found = dataclasses.replace(found, differences=compared, rehearsal=expected)
+    write_json(path, found)
     return found
 
 
 def seen_in(cloud: Cloud, options: Options, report: Report) -> Evidence:
-    """Run the scenario in one cloud, whose deployment stands."""
+    """Run the scenario in one cloud, whose deployment stands.
+
+    Whatever becomes of it is a fact as well: an account that differs most tells the most.
+
+    Raises:
+        UserError: nothing is deployed.
+        CredentialsError: nothing can be asked at all.
+    """
     witness = Witness()
     cloud.session.witness = witness
     try:
@@ -114,24 +122,29 @@ class _Scenario:
 
     def ends_by_itself(self) -> None:
         """Boot, tags, replay, own shutdown, what the lease leaves."""
-        run = self._start("verify-short", ("sleep", "20"))
+        try:
+            run = self._start("verify-short", ("sleep", "20"))
+        except CredentialsError:  # nothing was seen, nor will be
+            raise
+        except RefusedError as error:
+            self.facts["run"] = _said(error)
+            return
         self._fact("token replay", lambda: self._replayed(run))
-        marker = run.wait()
-        self.facts["run"] = f"{marker.kind} {marker.reason}"
-        self.facts["events"] = self._events(run)
+        self._fact("run", lambda: self._end_of(run))
+        self._fact("events", lambda: self._events(run))
         self._fact("tags at boot", lambda: self._tags(run))
         self._fact("own shutdown", lambda: self._end(run))
-        certificate = run.certificate()
-        clean = certificate is not None and certificate.clean
-        self.facts["certificate"] = "clean" if clean else "not clean"
+        self._fact("certificate", lambda: self._certified(run))
 
     def ended_by_its_schedule(self) -> None:
         """The universal target alone: nothing else ends the machine so early."""
-        run = self._start("verify-long", ("sleep", "1200"))
         try:
-            self._fact("universal target", lambda: self._by_schedule(run))
-        finally:
-            run.stop()
+            run = self._start("verify-long", ("sleep", "1200"))
+        except RefusedError as error:
+            self.facts["universal target"] = _said(error)
+            return
+        self._fact("universal target", lambda: self._by_schedule(run))
+        self._fact("stop", lambda: self._stopped(run))
 
     def _start(self, name: str, command: tuple[str, ...]) -> Run:
         job = JobSpec(
@@ -149,7 +162,7 @@ class _Scenario:
         try:
             self.facts[topic] = ask()
         except FlybackError as error:
-            self.facts[topic] = f"{type(error).__name__}: {error.what.partition(':')[0]}"
+            self.facts[topic] = _said(error)
 
     def _replayed(self, run: Run) -> str:
         """The stored request a second time, with its client token."""
@@ -166,12 +179,28 @@ class _Scenario:
         """What the metadata service showed of the machine's own tags."""
         keys = run.launch.attempts[-1].number
         path = run.folder / "attempts" / str(keys) / "environment.json"
+        if not path.exists():  # the agent never came so far
+            return "none"
         instance = json.loads(path.read_text())["instance"] or {}
         ours = sorted(name for name in instance.get("tags", ()) if name.startswith("flyback:"))
         return ", ".join(ours) or "none"
 
+    def _end_of(self, run: Run) -> str:
+        marker = run.wait()
+        return f"{marker.kind} {marker.reason}"
+
+    def _stopped(self, run: Run) -> str:
+        run.stop()  # who marks it, this or the guardian, is chance
+        return "it ended"
+
+    def _certified(self, run: Run) -> str:
+        certificate = run.certificate()
+        return "clean" if certificate is not None and certificate.clean else "not clean"
+
     def _events(self, run: Run) -> str:
         path = run.folder / "attempts" / str(run.launch.attempts[-1].number) / "events.jsonl"
+        if not path.exists():
+            return "none"
         kinds = [json.loads(line)["kind"] for line in path.read_text().splitlines()]
         return ", ".join(dict.fromkeys(kinds))
 
@@ -194,3 +223,8 @@ class _Scenario:
                 return f"{machine.state}, {machine.reason}"
             clock.sleep(_POLL_S)
         return f"not ended within {_PATIENCE_S - _AHEAD_S:.0f} s"
+
+
+def _said(error: FlybackError) -> str:
+    """An error without what it names: ids and numbers differ from account to account."""
+    return f"{type(error).__name__}: {error.what.partition(':')[0]}"

@@ -12,10 +12,12 @@ __all__ = ["LEAK_KINDS", "leak_kind"]
 LEAK_KINDS: Mapping[tuple[str, str], str] = {
     ("cloudformation", "CreateChangeSet"): "stack",  # of an import: a stack in review
     ("cloudformation", "CreateStack"): "stack",
+    ("cloudformation", "ExecuteChangeSet"): "stack",
     ("cloudformation", "UpdateStack"): "stack",
     ("ec2", "CreateFleet"): "instance",
     ("iam", "CreateServiceLinkedRole"): "service-linked role",
     ("s3", "CreateBucket"): "bucket",
+    ("s3", "CreateMultipartUpload"): "multipart upload",
     ("scheduler", "CreateSchedule"): "schedule",
 }
 """Service and operation, as botocore names them → the kind of thing that may be left."""

@@ -83,7 +83,8 @@ def _value(argument: str, value: object) -> object:
 def _bearer(listing: Listing, item: Mapping[str, Any], owner: Owner) -> str:
     place = {"partition": owner.partition, "region": owner.region, "account": owner.account}
     # a log group's ARN ends so where CloudWatch Logs names it, and nowhere else
-    return listing.bearer.format_map({**place, **item}).removesuffix(":*")
+    named = listing.bearer.format_map({**place, **item}).removesuffix(":*")
+    return named.replace(":parameter//", ":parameter/")  # a name that is a path has its own slash
 
 
 def _is_named(listing: Listing, item: Mapping[str, Any], owner: Owner) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from flyback.aws.tagging import NAME_TAG, REGION_TAG
 
-__all__ = ["MADE", "Found", "Held", "Listing", "Owner", "Signed"]
+__all__ = ["MADE", "Found", "Held", "Listing", "Owner", "Signed", "bucket_command"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +113,8 @@ class Listing:
         more: Further arguments of the removing call: argument → field.
         switches: Arguments of the removing call that are simply true.
         signed: Of a kind without regions, how one that has our name is asked whose it is.
+        first: boto3's method that brings one into a state in which it can be removed, with its
+            arguments beside the identifier.
         holds: What must be taken out of one before it is removed.
         by_tag: Whether to let the service choose by the tag: an account may hold thousands.
     """
@@ -132,6 +134,7 @@ class Listing:
     more: Mapping[str, str] = field(default_factory=dict)
     switches: tuple[str, ...] = ()
     signed: Signed | None = None
+    first: tuple[str, Mapping[str, str]] | None = None
     holds: Held | None = None
     by_tag: bool = False
 
@@ -141,13 +144,16 @@ class Listing:
             for item in found.held:
                 holder = {self.holds.of: found.identifier} if self.holds.of else {}
                 yield self.holds.remove, {**holder, self.holds.argument: item}
+        if self.first is not None:
+            method, options = self.first
+            yield method, {self.argument: found.identifier, **options}
         switches = dict.fromkeys(self.switches, True)
         yield self.remove, {self.argument: found.identifier, **found.more, **switches}
 
     def command(self, found: Found) -> str:
         """The AWS CLI's command that removes one."""
-        if self.kind == "bucket":  # `aws s3api delete-bucket` takes only an empty one
-            return f"aws s3 rb --force s3://{found.identifier}"
+        if self.kind == "bucket":
+            return bucket_command(found.identifier)
         calls = (_words(self.service, *call) for call in self.removals(found))
         return " && ".join(calls)
 
@@ -169,6 +175,20 @@ class Found:
     more: Mapping[str, str] = field(default_factory=dict)
     held: tuple[str, ...] = ()
     tagged: bool = True
+
+
+def bucket_command(bucket: str) -> str:
+    """The shell's words that remove a bucket with every version and delete marker in it.
+
+    S3 deletes an empty bucket only, and `aws s3 rb --force` leaves old versions.
+    """
+    query = "[Versions,DeleteMarkers][].[VersionId,Key]"
+    return (
+        f"aws s3api list-object-versions --bucket {bucket} --query '{query}' --output text"
+        " | while read -r version key; do"
+        f' aws s3api delete-object --bucket {bucket} --key "$key" --version-id "$version"; done;'
+        f" aws s3api delete-bucket --bucket {bucket}"
+    )
 
 
 def _words(service: str, method: str, options: Mapping[str, str | bool]) -> str:

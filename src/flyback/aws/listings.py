@@ -39,6 +39,23 @@ LISTINGS: tuple[Listing, ...] = (
         argument="SpotInstanceRequestIds",
     ),
     _ec2(
+        "spot fleet request",
+        "spot_fleet_request",
+        "SpotFleetRequestConfigs",
+        "SpotFleetRequestId",
+        gone={
+            "SpotFleetRequestState": (
+                "cancelled",
+                "cancelled_running",
+                "cancelled_terminating",
+                "failed",
+            )
+        },
+        remove="cancel_spot_fleet_requests",
+        argument="SpotFleetRequestIds",
+        switches=("TerminateInstances",),
+    ),
+    _ec2(
         "fleet",
         "fleet",
         "Fleets",
@@ -182,6 +199,8 @@ LISTINGS: tuple[Listing, ...] = (
         key="Subscriptions",
         identifier="SubscriptionArn",
         bearer="{TopicArn}",  # a subscription takes no tags, and is whose its topic is
+        # one that nobody confirms can't be removed, and goes after 48 hours (SNS developer guide)
+        gone={"SubscriptionArn": ("PendingConfirmation", "Deleted")},
         remove="unsubscribe",
         argument="SubscriptionArn",
     ),
@@ -242,6 +261,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="jobQueues",
         identifier="jobQueueName",
         gone={"status": ("DELETING", "DELETED")},
+        first=("update_job_queue", {"state": "DISABLED"}),
         remove="delete_job_queue",
         argument="jobQueue",
     ),
@@ -252,6 +272,7 @@ LISTINGS: tuple[Listing, ...] = (
         key="computeEnvironments",
         identifier="computeEnvironmentName",
         gone={"status": ("DELETING", "DELETED")},
+        first=("update_compute_environment", {"state": "DISABLED"}),
         remove="delete_compute_environment",
         argument="computeEnvironment",
     ),
@@ -341,6 +362,16 @@ LISTINGS: tuple[Listing, ...] = (
         remove="delete_secret",
         argument="SecretId",
         switches=("ForceDeleteWithoutRecovery",),
+    ),
+    Listing(
+        kind="parameter",
+        service="ssm",
+        method="describe_parameters",
+        key="Parameters",
+        identifier="Name",
+        bearer="arn:{partition}:ssm:{region}:{account}:parameter/{Name}",
+        remove="delete_parameter",
+        argument="Name",
     ),
     Listing(
         kind="stack",

@@ -23,6 +23,7 @@ from flyback.spec.launch import Attempt
 from flyback.spec.result import Result
 
 __all__ = [
+    "ASK",
     "all_cells",
     "certify",
     "conclude",
@@ -32,6 +33,10 @@ __all__ = [
     "show_run",
     "summary",
 ]
+
+
+ASK = "what `flyback doctor --policy` prints may ask for all; `flyback reap` then asks again"
+"""What to do where something could not be asked for."""
 
 
 def summary(run: api.Run) -> dict[str, Any]:
@@ -129,7 +134,7 @@ def certify(*certificates: Certificate | None) -> None:
     """Raise where a certificate is not clean; there may be none to ask for.
 
     Raises:
-        LeftoversError: something is left.
+        LeftoversError: something is left, or may be.
     """
     for certificate in certificates:
         left = certificate.leftovers if certificate is not None else ()
@@ -138,6 +143,12 @@ def certify(*certificates: Certificate | None) -> None:
                 f"{len(left)} left: {', '.join(item.identifier for item in left)}",
                 where=f"certificate of {certificate.scope}",
                 remedy="; ".join(dict.fromkeys(item.remedy for item in left)),
+            )
+        if certificate is not None and certificate.unasked:
+            raise LeftoversError(
+                f"nothing was found, but not all could be asked: {'; '.join(certificate.unasked)}",
+                where=f"certificate of {certificate.scope}",
+                remedy=ASK,
             )
 
 

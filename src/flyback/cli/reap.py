@@ -6,6 +6,7 @@ import click
 
 from flyback import api
 from flyback.cli.options import account_flags, chosen_options
+from flyback.cli.outcome import ASK
 from flyback.cli.screen import announce, document
 from flyback.errors import LeftoversError
 
@@ -51,6 +52,10 @@ def command(  # click passes them by name
             if yes
             else "`flyback reap --yes` removes them",
         )
+    if found.refused:
+        raise LeftoversError(
+            f"{len(found.refused)} kinds could not be asked for", where="flyback reap", remedy=ASK
+        )
 
 
 def _tell(found: api.Reaped) -> None:
@@ -61,4 +66,4 @@ def _tell(found: api.Reaped) -> None:
     for text in found.refused:
         announce(f"not asked for {text}")
     if not found.leftovers and not found.unsettled:
-        announce("nothing is left over")
+        announce("nothing was found" if found.refused else "nothing is left over")

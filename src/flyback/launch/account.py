@@ -29,6 +29,7 @@ _PUT_CLASS = frozenset(
 )
 _GET_CLASS = frozenset({"GetObject", "HeadObject"})
 _HOUR_S = 3600.0
+_OVER = frozenset({"shutting-down", "terminated"})
 _TAKEN = "Server.SpotInstanceTermination"
 _NOTICE_S = 120.0  # from EC2's notice to the end of the machine
 _SHUTDOWN_S = 10.0  # assumed: from the marker to the end of the operating system
@@ -77,11 +78,12 @@ def _machine_use(
     marker = records.read(Marker, records.paths.attempt(attempt.number).marker)
     started = attempt.launched_at or launch.created_at
     reason = attempt.end_reason
-    # nothing bills past the deadline, and nobody may have looked for days
-    ended = min(clock.now(), launch.deadline)
-    if marker is not None:
+    ended = clock.now()
+    if marker is not None and (instance is None or instance.state in _OVER):
         # A machine that shut itself down leaves no time of its own in EC2; billing ends with
         # `shutting-down`, seconds after the agent's last word. An interrupted one waits for EC2.
+        # Where the agent said nothing, the marker is from whoever first saw it gone. The deadline
+        # says nothing here: whether the machine kept it is what the receipt is to show.
         waits = _NOTICE_S if marker.kind == "INTERRUPTED" else 0.0
         ended = min(ended, marker.at + waits + _SHUTDOWN_S)
     if instance is not None:

@@ -14,6 +14,7 @@ from flyback.aws.cloudformation import StackResource
 from flyback.aws.ec2 import GONE, Instance
 from flyback.aws.iam import SPOT_ROLE
 from flyback.aws.ledger import FileLedger, LedgerEntry
+from flyback.aws.listing import bucket_command
 from flyback.aws.session import Session
 from flyback.launch.deployment import NAME_TAG, PARTS, stack_name
 from flyback.launch.existence import is_there
@@ -116,8 +117,10 @@ def certify_account(
     checks = _settled(ask, clock)
     exceptions: tuple[str, ...] = (_SPOT_EXCEPTION,) if session.iam.has_spot_role() else ()
     exceptions += tuple(f"kept on request: {bucket}" for bucket in sorted(kept))
-    exceptions += tuple(f"not asked for {kind}: {why}" for kind, why in sorted(refused.items()))
-    made = _certificate(session, "account", checks, clock, exceptions=exceptions)
+    unknown = sorted(kind for kind, why in refused.items() if not why)
+    exceptions += (f"not in a rehearsal: {', '.join(unknown)}",) if unknown else ()
+    unasked = tuple(f"{kind}: {why}" for kind, why in sorted(refused.items()) if why)
+    made = _certificate(session, "account", checks, clock, exceptions=exceptions, unasked=unasked)
     known = tuple(remedies.get(item.identifier, item) for item in made.leftovers)
     return dataclasses.replace(made, leftovers=known)
 
@@ -130,13 +133,16 @@ def _without(check: Check, kept: Collection[str]) -> Check:
 def _sweep(
     session: Session, name: str, remedies: dict[str, Leftover], refused: dict[str, str]
 ) -> list[Check]:
-    """Every kind of thing that can linger; what each is, for whoever reports it."""
+    """Every kind of thing that can linger; what each is, for whoever reports it.
+
+    What could not be asked for comes to `refused`, without a reason where there can be none.
+    """
     checks = []
     refused.clear()
     looks = tuple(look_for(session, name))
     for look in looks:
         kind = look.listing
-        if look.refused:
+        if look.refused or look.unknown_here:
             refused[kind.kind] = look.refused
             continue
         remedies.update({item.identifier: as_leftover(item) for item in look.found})
@@ -167,6 +173,7 @@ def _certificate(
     clock: Clock,
     *,
     exceptions: tuple[str, ...],
+    unasked: tuple[str, ...] = (),
 ) -> Certificate:
     # the source that knows best what a thing is comes last
     leftovers = {
@@ -182,7 +189,8 @@ def _certificate(
         checks=tuple(checks),
         leftovers=tuple(leftovers[key] for key in sorted(leftovers)),
         exceptions=exceptions,
-        clean=not leftovers,
+        clean=not leftovers and not unasked,
+        unasked=unasked,
     )
 
 
@@ -300,7 +308,7 @@ def _leftover(service: str, identifier: str) -> Leftover:
             made = Upload(bucket=bucket, key=key, upload_id=upload).leftover()
             kind, remedy = made.kind, made.remedy
         elif service == "s3":
-            kind, remedy = "bucket", f"aws s3 rb --force s3://{identifier}"
+            kind, remedy = "bucket", bucket_command(identifier)
         elif service == "logs":
             kind = "log group"
             remedy = f"aws logs delete-log-group --log-group-name {identifier}"

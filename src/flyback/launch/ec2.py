@@ -19,7 +19,6 @@ from flyback.launch.lease import arm_guardian, hold, release
 from flyback.launch.preflight import (
     allowed_by_quota,
     check_spot_role,
-    inspect_site,
     warn_of_private_network,
 )
 from flyback.launch.progress import Report
@@ -78,26 +77,31 @@ class Ec2Executor:
         self._report = report
 
     def launch(
-        self, plan: Plan, payload: Payload, records: Records, earlier: tuple[Attempt, ...] = ()
+        self,
+        plan: Plan,
+        site: Site,
+        payload: Payload,
+        records: Records,
+        earlier: tuple[Attempt, ...] = (),
     ) -> Launch:
         """Look first, then store the request, then ask, as often as the job's policy says.
 
         Args:
             plan: What to ask for.
+            site: Where, and from which image, as they are now.
             payload: What travels to the machine.
             records: The run's files.
             earlier: Tries that other regions have refused.
 
         Raises:
             CapacityError: no machine within the job's attempts.
-            RefusedError: quota, permission, image, network or account set-up; as far as that can be
-                known before, nothing was created.
+            RefusedError: quota, permission or account set-up; as far as that can be known before,
+                nothing was created.
         """
         markets = markets_of(plan)
         if not markets:
             raise CapacityError("the job's spot policy allows no attempt")
         check_secrets(self._session, plan.job, self._report)
-        site = inspect_site(self._session, self._deployment, AMI_PARAMETER)
         warn_of_private_network(self._deployment, plan, self._report)
         if "spot" in markets:
             check_spot_role(self._session, self._report)

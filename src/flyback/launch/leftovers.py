@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
+from shlex import quote
 
 from flyback.aws.ec2 import GONE
 from flyback.aws.listing import Found, Listing, Owner
@@ -16,6 +18,7 @@ from flyback.errors import (
     CredentialsError,
     FlybackError,
     RefusedError,
+    ServiceError,
 )
 from flyback.launch.deployment import NAME_TAG, PARTS, READY, bucket_names, stack_name
 from flyback.launch.progress import Report, silent
@@ -29,13 +32,16 @@ __all__ = [
     "Upload",
     "as_leftover",
     "buckets_in",
+    "clear",
     "look_for",
     "orphans",
     "reap",
     "uploads",
 ]
 
-_REPLACE = frozenset({"spot request", "fleet"})  # they launch anew what is only ended
+_REPLACE = frozenset(
+    {"spot request", "spot fleet request", "fleet"}
+)  # they launch anew what is only ended
 _OLD_S = 86_400.0  # an upload that is younger may be somebody's at work
 _OVER = frozenset(  # of stacks that hold nothing any more, or never came to hold anything
     {"DELETE_COMPLETE", "CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}
@@ -51,11 +57,13 @@ class Look:
         listing: The kind.
         found: What is there.
         refused: Why the question could not be put, or empty.
+        unknown_here: Whether this is a rehearsal that has nothing of the kind.
     """
 
     listing: Listing
     found: tuple[Found, ...] = ()
     refused: str = ""
+    unknown_here: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +81,7 @@ class Upload:
             kind="multipart upload",
             identifier=f"{self.bucket}/{self.key}#{self.upload_id}",
             remedy=f"aws s3api abort-multipart-upload --bucket {self.bucket} "
-            f"--key {self.key} --upload-id {self.upload_id}",
+            f"--key {quote(self.key)} --upload-id {self.upload_id}",
         )
 
 
@@ -112,7 +120,9 @@ def look_for(session: Session, name: str) -> Iterator[Look]:
         except CredentialsError:
             raise
         except RefusedError as error:
-            yield Look(listing=listing, refused=error.what)
+            # the rehearsal's code: what it does not emulate nobody can have made in it
+            unknown = isinstance(error, ServiceError) and error.code == "NotEmulated"
+            yield Look(listing=listing, refused="" if unknown else error.what, unknown_here=unknown)
         else:
             yield Look(listing=listing, found=found)
 
@@ -162,15 +172,17 @@ class Orphans:
     data: Mapping[str, int] = field(default_factory=dict)
 
     def leftovers(self) -> tuple[Leftover, ...]:
-        """Each with the command that removes it."""
+        """Each with the command that removes it, in the order in which they can be run."""
         ends = "aws ec2 terminate-instances --instance-ids"
+        first = [item for item in self.things if item.listing.kind in _REPLACE]
         return (
+            *(as_leftover(item) for item in first),
             *(
                 Leftover(service="ec2", kind="instance", identifier=name, remedy=f"{ends} {name}")
                 for name in self.machines
             ),
-            *(as_leftover(item) for item in self.things),
             *(item.leftover() for item in self.unfinished),
+            *(as_leftover(item) for item in self.things if item not in first),
         )
 
 
@@ -217,6 +229,28 @@ def orphans(session: Session, name: str, clock: Clock) -> Orphans:
         refused=refused,
         data={bucket: count for bucket, count in holds.items() if count},
     )
+
+
+def clear(
+    session: Session, name: str, clock: Clock, report: Report = silent, *, data: bool = False
+) -> tuple[Orphans, tuple[str, ...]]:
+    """Look for what is left and remove it; what was found, and what could not be removed.
+
+    What hung on a machine and outlives it, like a disk that is not deleted with it, comes to light
+    only once that has ended.
+
+    Raises:
+        ConflictError: a stack is not settled, so that nobody can say what it holds.
+    """
+    found = orphans(session, name, clock)
+    failed = reap(session, found, clock, report, data=data)
+    if not found.machines:
+        return found, failed
+    freed = orphans(session, name, clock)
+    failed = reap(session, freed, clock, report, data=data)
+    known = {(item.listing.kind, item.identifier) for item in found.things}
+    further = (i for i in freed.things if (i.listing.kind, i.identifier) not in known)
+    return dataclasses.replace(found, things=(*found.things, *further)), failed
 
 
 def reap(

@@ -37,6 +37,8 @@ class Expectation:
         put_requests: S3 requests of the PUT, COPY, POST and LIST class.
         get_requests: S3 requests of the GET class.
         image_bytes: Container image kept in the account's own registry.
+        root_gib: Root volume of the machine image, GiB: no smaller one can be bought. 0 where the
+            image is not known yet.
         basis: A sentence for the reader: where `run_minutes` comes from.
     """
 
@@ -47,6 +49,7 @@ class Expectation:
     put_requests: int = _PUTS_BESIDE_CELLS
     get_requests: int = _GETS
     image_bytes: int = 0
+    root_gib: int = 0
     basis: str = "as stated by the caller"
 
     @property

@@ -84,6 +84,7 @@ def make_plan(
         quote=quote,
         quote_usd=total_usd(quote),
         ceiling_usd=total_usd(ceiling),
+        root_gib=assumed.root_gib,
     )
 
 
@@ -94,13 +95,13 @@ def lease_of(plan: Plan, max_hours: float, day: DayCap | None = None) -> Lease:
         UserError: a cap does not even pay for the boot.
     """
     job = dataclasses.replace(plan.job, max_hours=max_hours)
-    return _deadline(job, plan.candidates, expect(job), plan.region, day)
+    return _deadline(job, plan.candidates, _assumed(plan), plan.region, day)
 
 
 def ceiling_of(plan: Plan, hours: float) -> float:
     """The most that a plan's run may cost if it lasts so many hours, USD."""
     job, dearest = plan.job, _dearest(plan.candidates)
-    return total_usd(_lines(job, dearest, "on-demand", hours, expect(job), plan.region))
+    return total_usd(_lines(job, dearest, "on-demand", hours, _assumed(plan), plan.region))
 
 
 def expected_usage(plan: Plan, expected: Expectation) -> Usage:
@@ -109,6 +110,11 @@ def expected_usage(plan: Plan, expected: Expectation) -> Usage:
     return _usage(
         plan.job, best.instance_type if best else None, plan.market, plan.expected_hours, expected
     )
+
+
+def _assumed(plan: Plan) -> Expectation:
+    """What is expected of a plan's job now, on the image that it was made for."""
+    return dataclasses.replace(expect(plan.job), root_gib=plan.root_gib)
 
 
 def _local_plan(job: JobSpec, assumed: Expectation) -> Plan:
@@ -154,7 +160,8 @@ def _deadline(
         return by_hours
     usd, what, key = min(limits)
     dearest = _dearest(candidates)
-    per_hour = hourly_usd(dearest, disk_gib=job.resources.disk_gib, image_bytes=assumed.image_bytes)
+    disk_gib = _disk_gib(job, assumed)
+    per_hour = hourly_usd(dearest, disk_gib=disk_gib, image_bytes=assumed.image_bytes)
     beside = total_usd(_lines(job, dearest, "on-demand", 0.0, assumed, region))
     seconds = math.floor(max(usd - beside, 0.0) / per_hour * 3600)
     if seconds < max(assumed.boot_minutes, 1) * 60:
@@ -170,6 +177,11 @@ def _deadline(
         f"{dearest.instance_type} on demand with disk and address",
     )
     return by_usd if by_usd.hours < by_hours.hours else by_hours
+
+
+def _disk_gib(job: JobSpec, assumed: Expectation) -> int:
+    """The root volume that is bought: a volume is never smaller than its snapshot."""
+    return max(job.resources.disk_gib, assumed.root_gib)
 
 
 def _dearest(candidates: Sequence[Candidate]) -> Candidate:
@@ -202,7 +214,7 @@ def _usage(
         market=market,
         hours=hours,
         boot_hours=min(assumed.boot_minutes / 60, hours),
-        disk_gib=0 if local else job.resources.disk_gib,
+        disk_gib=0 if local else _disk_gib(job, assumed),
         stored_bytes=assumed.stored_bytes,
         log_bytes=0 if local else assumed.log_bytes,
         put_requests=0 if local else assumed.put_requests,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from flyback.results.figures import (
     NOT_AVAILABLE,
+    format_count,
     format_duration,
     format_quantity,
     format_usd,
@@ -89,13 +90,18 @@ def certificate_view(certificate: Certificate) -> RenderableType:
     if certificate.clean:
         head = Text(f"Certificate of {certificate.scope}: clean ({place})", style="bold green")
     else:
-        count = len(certificate.leftovers)
+        count, unasked = len(certificate.leftovers), len(certificate.unasked)
         what = f"{count} left over" if count else "not clean: the sources disagree"
-        head = Text(f"Certificate of {certificate.scope}: {what} ({place})", style="bold red")
+        if unasked:
+            found = f"{count} left over" if count else "nothing found"
+            what = f"{found}, {format_count(unasked, 'kind')} not asked for"
+        style = "bold yellow" if unasked and not count else "bold red"
+        head = Text(f"Certificate of {certificate.scope}: {what} ({place})", style=style)
     parts: list[RenderableType] = [head, _checks(certificate)]
     for left in certificate.leftovers:
         parts.append(Text(f"left: {left.service} {left.kind} {left.identifier}", style="red"))
         parts.append(Text(f"  → {left.remedy}"))
+    parts += [Text(f"not asked for {text}", style="yellow") for text in certificate.unasked]
     parts += [Text(f"stays: {text}", style="dim") for text in certificate.exceptions]
     return Group(*parts)
 

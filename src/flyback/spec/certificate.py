@@ -44,6 +44,9 @@ class Certificate:
     Args:
         scope: The run id, or `account` after `flyback down`.
         exceptions: What stays by design, each with its reason.
+        clean: Nothing is left, and every question was answered.
+        unasked: What could not be asked for, each with the reason: there may be some of it. Without
+            leftovers the certificate is then neither clean nor does it show anything.
     """
 
     scope: str
@@ -54,3 +57,4 @@ class Certificate:
     leftovers: tuple[Leftover, ...]
     exceptions: tuple[str, ...]
     clean: bool
+    unasked: tuple[str, ...] = ()

@@ -59,6 +59,8 @@ class Plan:
         quote: Itemised, for `expected_hours`.
         quote_usd: Sum of `quote`.
         ceiling_usd: Cost if the run lasts to its deadline at the on-demand rate.
+        root_gib: Root volume of the machine image, GiB, which is bought where the job asks for
+            less; 0 where the image is not known yet.
     """
 
     job: JobSpec
@@ -73,3 +75,4 @@ class Plan:
     quote: tuple[CostLine, ...]
     quote_usd: float
     ceiling_usd: float
+    root_gib: int = 0
