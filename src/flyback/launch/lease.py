@@ -160,7 +160,18 @@ def move(session: Session, group: str, wanted: Iterable[str], deadline: float) -
 
 
 def release(session: Session, store: Store, group: str, run_id: str, attempts: int) -> None:
-    """Remove a run's schedules, then what the guardian keeps of it: it is over."""
+    """Remove a run's schedules, then what the guardian keeps of it: it is over.
+
+    Args:
+        session: The account.
+        store: The deployment's.
+        group: Where its schedules are.
+        run_id: The run.
+        attempts: How many it had, as far as is known here; the guardian may have made another.
+    """
+    with contextlib.suppress(ValueError):  # what can't be read is removed all the same
+        there = held(store, run_id)
+        attempts = max(attempts, len(there.attempts) if there is not None else 0)
     for name in names(run_id, attempts):
         session.schedules.delete(group, name)
     kept = [item.key for item in store.list(f"{LeasePaths(run_id).prefix}/")]
