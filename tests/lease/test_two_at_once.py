@@ -12,7 +12,7 @@ from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, start
 from flyback.errors import ConflictError, UserError
-from flyback.launch.daybook import claim, commit, committed
+from flyback.launch.daybook import claim, commit, committed, withdraw
 from flyback.launch.ec2 import Ec2Executor
 from flyback.launch.extend import extend, movable
 from flyback.launch.guardian import relaunch as asking
@@ -293,8 +293,31 @@ def test_two_claims_at_once_do_not_pass_the_cap(store: MemoryStore) -> None:
     claim(store, START, "one", 3.0, cap=5.0)
     claim(store, START, "two", 2.0, cap=5.0)
     with pytest.raises(UserError, match=r"\$3 of other runs today .* max_usd_per_day \$5"):
-        claim(store, START, "two", 4.0, cap=5.0, before=2.0)
+        claim(store, START, "two", 4.0, cap=5.0)
     assert committed(store, START, "one") == 2.0
+
+
+def test_a_claim_that_is_refused_leaves_a_larger_one_of_the_same_run(store: MemoryStore) -> None:
+    """Two terminals extend one run: who asks for too much takes back its own figure alone."""
+    claim(store, START, "other", 1.0, cap=5.0)
+    claim(store, START, "run", 2.0, cap=5.0)
+    put = store.put
+    meanwhile = [3.0]
+
+    def slow(key: str, data: bytes, **conditions: Any) -> str:
+        tag = put(key, data, **conditions)
+        if meanwhile:
+            claim(store, START, "run", meanwhile.pop(), cap=5.0)
+        return tag
+
+    store.put = slow  # type: ignore[method-assign]  # the second terminal, in between
+    with pytest.raises(UserError, match=r"\$1 of other runs today"):
+        claim(store, START, "run", 4.5, cap=5.0)
+    assert committed(store, START, "other") == 3.0
+    claimed = claim(store, START, "run", 4.0, cap=5.0)
+    assert committed(store, START, "other") == 4.0
+    withdraw(store, START, "run", claimed)  # it could not be moved
+    assert committed(store, START, "other") == 3.0
 
 
 def launch(world: Any, name: str, **fields: Any) -> Any:
