@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable
 
@@ -116,7 +117,7 @@ def arm_guardian(session: Session, place: Place, run_id: str, deadline: float) -
     wanted = Moment(
         name=_guardian_name(run_id),
         group=place.group,
-        at=int(deadline),
+        at=math.ceil(deadline),
         target=place.guardian,
         role=place.invoke_role,
         payload={"flyback": "deadline", "run_id": run_id},
@@ -139,7 +140,7 @@ def arm_machine(
     wanted = Moment(
         name=_machine_name(run_id, number),
         group=place.group,
-        at=int(deadline),
+        at=math.ceil(deadline),
         target=f"arn:{place.terminate_role.split(':')[1]}:{_END}",  # of the role's partition
         role=place.terminate_role,
         payload={"InstanceIds": [instance_id]},
@@ -153,7 +154,7 @@ def move(session: Session, group: str, wanted: Iterable[str], deadline: float) -
     for name in wanted:
         found = session.schedules.get(group, name)
         if found is not None and session.schedules.update(
-            dataclasses.replace(found, at=int(deadline))
+            dataclasses.replace(found, at=math.ceil(deadline))
         ):
             moved.append(name)
     return tuple(moved)
