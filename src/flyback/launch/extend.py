@@ -90,11 +90,12 @@ def extend(
     try:
         moved = hold(records.remote, run_id, change)  # its end is the point of no return
     except FlybackError as error:
-        moved = _held_at(records, current, wanted, error)
-        if moved is None:
+        there = _held_at(records, current, wanted, error)
+        if there is None:
             _undo(session, held(records.remote, run_id), error)
             records.remote.delete(key)
             raise
+        moved = there
     # whatever fails now, the guardian puts right: all say the new deadline already
     with contextlib.suppress(FlybackError):
         records.write(records.paths.launch, moved)
