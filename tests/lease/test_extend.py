@@ -8,8 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from test_two_at_once import HOUR, START, Account, _attempt, _launch, launch
 
+from flyback import api
+from flyback.cli.extend import command
 from flyback.errors import FlybackError, LeftoversError, ServiceError
 from flyback.launch.extend import confirmed, extend, movable
 from flyback.launch.lease import held, hold
@@ -123,18 +126,43 @@ def test_a_move_is_confirmed_by_the_machine_itself() -> None:
     assert 60 < now[0] - began < 120
 
 
+@pytest.mark.parametrize(
+    ("follows", "sentence"),
+    [
+        (True, "the machine's own timer has moved too"),
+        (False, "the machine has not confirmed yet that its own timer has moved"),
+    ],
+)
+def test_the_command_says_whether_the_machine_follows(
+    monkeypatch: pytest.MonkeyPatch,
+    follows: bool,  # noqa: FBT001  # drawn
+    sentence: str,
+) -> None:
+    """First where the deadline stands, then, within a minute and a half, what the machine says."""
+    run = SimpleNamespace(
+        run_id="r", extend=lambda hours: f"{hours:g} more", is_followed=lambda: follows
+    )
+    monkeypatch.setattr(api, "open_run", lambda *_, **__: run)
+    shown = CliRunner().invoke(command, ["r", "--hours", "2"])
+    assert shown.exit_code == 0
+    assert shown.output.startswith("r: 2 more\n")
+    assert sentence in shown.output
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_timer_that_does_not_move_is_said_and_tried_again(world: Any) -> None:
     """The agent plans by the old deadline until the machine's own timer has taken in the new."""
     run = launch(world, "stuck", command=["sleep", "1200"], max_hours=0.5)
     world.cloud.clock.sleep(120)
     world.host.stuck_timers = True
-    assert "the machine has not confirmed yet" in run.extend(0.25)
+    run.extend(0.25)
+    assert not run.is_followed()
     world.host.stuck_timers = False
     world.cloud.clock.sleep(90)
     (told,) = [event for event in run._records.events(1) if event.kind == "extended"]
     assert told.detail["deadline"] == run.launch.deadline
-    assert "confirmed" not in run.extend(0.25)
+    run.extend(0.25)
+    assert run.is_followed()
     run.stop()
 
 
@@ -153,6 +181,7 @@ def test_a_deadline_that_moves_during_boot_reaches_the_timer(world: Any) -> None
         machine.timer = world.host.clock.call_at(old, machine.power_off)
 
     machine.arm = boots
-    assert "confirmed" not in run.extend(0.5)
+    run.extend(0.5)
+    assert run.is_followed()
     assert run.wait().kind == "SUCCESS"
     assert machine.armed == run.launch.deadline == old + HOUR / 2

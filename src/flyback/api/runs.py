@@ -39,10 +39,6 @@ __all__ = ["Run"]
 
 T = TypeVar("T")
 _HOUR_S = 3600.0
-_UNCONFIRMED = (
-    "; the machine has not confirmed yet that its own timer has moved: it looks every minute, and "
-    "until then may end at the old deadline"
-)
 
 
 class Run:
@@ -232,9 +228,18 @@ class Run:
             with contextlib.suppress(FlybackError):
                 withdraw(self._records.remote, current.created_at, self.run_id, paid)
             raise
-        sure = confirmed(self.launch, self._records, cloud.clock)
         left = (self.launch.deadline - cloud.clock.now()) / 60
-        return f"{left:.0f} min left; {lease.reason} binds{'' if sure else _UNCONFIRMED}"
+        return f"{left:.0f} min left; {lease.reason} binds"
+
+    def is_followed(self) -> bool:
+        """Whether the machine says that its own timer has taken an extension in.
+
+        It looks every minute: this waits for a minute and a half at most. Until it has, the machine
+        may end at the old deadline.
+        """
+        if self._cloud is None:
+            return True
+        return confirmed(self.launch, self._records, self._cloud.clock)
 
     def _paid_until(self, deadline: float, current: Launch) -> tuple[Lease, str]:
         """The lease by a later deadline, and the claim by which what it may cost is written down.
