@@ -111,6 +111,20 @@ def test_a_reboot_arms_the_same_deadline_again(boot: Any) -> None:
     assert boot.calls()[-1] == "shutdown -h now"
 
 
+def test_a_timer_that_can_not_be_set_is_said(boot: Any) -> None:
+    """The agent asks again for a moved deadline until the boot program ends well."""
+    _offer(boot, _bundle())
+    boot.run()
+    moved = str(int(boot.around.now) + 7200)
+    boot.around.metadata["tags/instance/flyback:deadline"] = moved
+    program = boot.disk / "opt" / "flyback" / "boot.py"
+    assert boot.execute("python3", str(program), "lease") == 0
+    assert boot.calls()[-1] == "shutdown -P +120"
+    assert (boot.disk / "opt" / "flyback" / "deadline").read_text() == moved
+    boot.program("shutdown", "exit 1")
+    assert boot.execute("python3", str(program), "lease") == 1
+
+
 def test_a_corrupt_bundle_is_never_run(boot: Any) -> None:
     """Another hash: FAILURE(bundle) for attempt and run, the log's tail in it, machine off."""
     _offer(boot, _bundle(), sha256="0" * 64)

@@ -19,7 +19,9 @@ from flyback.cli.outcome import certify
 from flyback.errors import AccessDeniedError, LeftoversError
 from flyback.launch import leftovers
 from flyback.launch.certify import certify_account, certify_run
+from flyback.launch.guardian.ledger import StoreLedger
 from flyback.spec.clock import SystemClock
+from flyback.store.open import open_store
 
 
 class Impatient:
@@ -229,6 +231,28 @@ def test_a_machine_that_only_the_ledger_knows_is_found(
     assert [item.identifier for item in certificate.leftovers] == [identifier]
     (check,) = [check for check in certificate.checks if check.source == "ledger"]
     assert check.left == (identifier,)
+
+
+def test_a_machine_that_only_the_guardians_ledger_knows_is_found(
+    account: tuple[Session, FileLedger],
+) -> None:
+    """Relaunched without this machine, its tags lost since; what a job wrote there is no entry."""
+    session, ledger = account
+    boto3.client("s3", **KEYS).create_bucket(Bucket="outputs")
+    store = open_store("s3://outputs", s3_client=session.client("s3"))
+    guardian = StoreLedger(store, Impatient())
+    identifier, others = _machine(), _machine()
+    ec2 = boto3.client("ec2", **KEYS)
+    ec2.delete_tags(Resources=[identifier], Tags=TAGS)
+    ec2.create_tags(Resources=[others], Tags=[{"Key": "flyback:run-id", "Value": "another"}])
+    guardian.intend("ec2", "CreateFleet", "token", RUN)
+    guardian.made("ec2", "CreateFleet", "token", RUN, identifier, others, "i-nonsense")
+    store.put(f"runs/{RUN}/ledger/theirs.json", b"{}")
+    certificate = certify_run(session, RUN, ledger, Impatient(), store=store.url)
+    assert [item.identifier for item in certificate.leftovers] == [identifier]
+    checks = [check for check in certificate.checks if check.source == "ledger"]
+    assert [check.left for check in checks] == [(), (identifier,)]
+    assert checks[1].question == "each of 3 things made by the guardian's 2 entries"
 
 
 def test_a_terminated_machine_is_no_leftover(account: tuple[Session, FileLedger]) -> None:

@@ -33,6 +33,7 @@ class Account:
         self.machines: dict[str, Instance] = {}
         self.asked: list[tuple[float, str, bool]] = []
         self.refused: set[str] = set()
+        self.unpressed: set[str] = set()
         self.told: list[str] = []
         self.region = "us-east-1"
         self.ec2 = self.schedules = self.topics = self
@@ -61,7 +62,7 @@ class Account:
 
     def terminate(self, instance_ids: tuple[str, ...], *, at_once: bool = False) -> None:
         for name in instance_ids:
-            if name in self.refused:
+            if name in self.refused or (at_once and name in self.unpressed):
                 raise ServiceError("RequestLimitExceeded", where=name)
             self.asked.append((self.time, name, at_once))
 
@@ -145,6 +146,39 @@ def test_a_refused_end_does_not_keep_others_running() -> None:
         serve(world.guard(), SWEEP)
     assert {name for _, name, _ in world.account.asked} == {"i-run-1", "i-run-2"}
     assert world.held() == ["run-0"]
+    (told,) = [text for text in world.account.told if "i-run-0" in text]
+    assert "RequestLimitExceeded" in told
+    assert "aws ec2 terminate-instances --instance-ids i-run-0" in told
+
+
+def test_a_refused_end_is_asked_again_within_the_call() -> None:
+    """Throttled once: a minute later it ends, nobody is told of a failure, the call succeeds."""
+    world = World(runs=2)
+    world.account.refused = {"i-run-0"}
+    sleep = world.account.sleep
+
+    def passes(seconds: float) -> None:
+        sleep(seconds)
+        if world.account.time - LATE > 30:
+            world.account.refused = set()
+
+    world.account.sleep = passes
+    serve(world.guard(), SWEEP)
+    assert world.held() == []
+    assert not [text for text in world.account.told if "can't be ended" in text]
+
+
+def test_a_refused_press_is_told() -> None:
+    """Its system hangs, and EC2 will not skip it: each sweep says which machine, and fails."""
+    world = World(runs=2, takes_s=1e9)
+    world.account.unpressed = {"i-run-0"}
+    with pytest.raises(ServiceError, match="RequestLimitExceeded"):
+        serve(world.guard(), SWEEP)
+    (told,) = [text for text in world.account.told if "i-run-0 can't be ended" in text]
+    assert "aws ec2 terminate-instances --instance-ids i-run-0" in told
+    pressed = [at - LATE for at, name, at_once in world.account.asked if at_once]
+    assert pressed == [60, 120, 180]
+    assert world.held() == world.runs
 
 
 @pytest.mark.parametrize("what", ["a marker of the machine's", "a newer launch", "no JSON"])

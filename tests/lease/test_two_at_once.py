@@ -12,14 +12,16 @@ from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, start
 from flyback.errors import ConflictError, UserError
-from flyback.launch.daybook import claim, commit, committed
+from flyback.launch.daybook import claim, commit, committed, withdraw
 from flyback.launch.ec2 import Ec2Executor
 from flyback.launch.extend import extend, movable
+from flyback.launch.guardian import relaunch as asking
 from flyback.launch.guardian.decide import Relaunch
-from flyback.launch.guardian.relaunch import relaunch
-from flyback.launch.lease import attempted, held, hold, with_attempt
+from flyback.launch.guardian.relaunch import UnwantedError, relaunch
+from flyback.launch.lease import attempted, held, hold, release, with_attempt
 from flyback.launch.progress import silent
 from flyback.launch.records import Records
+from flyback.spec.event import Marker
 from flyback.spec.job import JobSpec
 from flyback.spec.launch import Attempt, Launch, Place
 from flyback.store.memory import MemoryStore
@@ -89,6 +91,7 @@ class Account:
             put=lambda moment, _: self.at.update({moment.name: moment.at}),
             get=self._get,
             update=lambda moment: self.at.update({moment.name: moment.at}) or True,
+            delete=lambda _, name: self.at.pop(name, None),
         )
 
     def guard(self, store: MemoryStore) -> Any:
@@ -174,6 +177,56 @@ def test_a_released_run_gets_no_machine(store: MemoryStore) -> None:
     assert held(store, "r") is None
 
 
+def _stop(store: MemoryStore) -> Marker:
+    """What `flyback stop` writes first."""
+    marker = Marker(
+        run_id="r",
+        attempt=1,
+        kind="INTERRUPTED",
+        exit_code=None,
+        reason="stopped",
+        log_tail="",
+        at=START + 61,
+    )
+    return Records("r", store, store).declare(marker)
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_a_run_that_is_stopped_while_a_machine_is_asked_for_has_none(
+    store: MemoryStore,
+    released: bool,  # noqa: FBT001  # drawn
+) -> None:
+    """The machine is handed over to be ended; nothing is held again, and nothing is armed."""
+    launch = _launch(_attempt(1, instance_id="i-1"))
+    hold(store, "r", lambda _: launch)
+    account = Account()
+
+    def stopped() -> None:
+        _stop(store)
+        if released:
+            release(account, store, "g", "r", 1)  # type: ignore[arg-type]  # all that it asks
+
+    account.meanwhile = stopped
+    with pytest.raises(UnwantedError) as caught:
+        relaunch(account.guard(store), launch, Relaunch(number=2, market="spot"))
+    assert caught.value.instance_id == "i-r-1"
+    assert (held(store, "r") is None) == released
+    assert account.at == {}
+    noted = Records("r", store, store).launch()
+    assert noted is not None
+    assert noted.attempts[-1].instance_id == "i-r-1"
+
+
+def test_a_release_takes_the_schedules_of_attempts_that_came_meanwhile(store: MemoryStore) -> None:
+    """The client knows of one; the guardian's second was armed while it looked."""
+    hold(store, "r", lambda _: _launch(_attempt(1, instance_id="i-1"), _attempt(2)))
+    account: Any = Account()
+    account.at = dict.fromkeys(("r-deadline", "r-machine-1", "r-machine-2"), 0)
+    release(account, store, "g", "r", 1)
+    assert account.at == {}
+    assert list(store.list("leases/")) == []
+
+
 def test_a_machine_that_is_granted_during_an_extension_has_the_new_deadline(
     store: MemoryStore,
 ) -> None:
@@ -240,14 +293,67 @@ def test_two_claims_at_once_do_not_pass_the_cap(store: MemoryStore) -> None:
     claim(store, START, "one", 3.0, cap=5.0)
     claim(store, START, "two", 2.0, cap=5.0)
     with pytest.raises(UserError, match=r"\$3 of other runs today .* max_usd_per_day \$5"):
-        claim(store, START, "two", 4.0, cap=5.0, before=2.0)
+        claim(store, START, "two", 4.0, cap=5.0)
     assert committed(store, START, "one") == 2.0
+
+
+def test_a_claim_that_is_refused_leaves_a_larger_one_of_the_same_run(store: MemoryStore) -> None:
+    """Two terminals extend one run: who asks for too much takes back its own figure alone."""
+    claim(store, START, "other", 1.0, cap=5.0)
+    claim(store, START, "run", 2.0, cap=5.0)
+    put = store.put
+    meanwhile = [3.0]
+
+    def slow(key: str, data: bytes, **conditions: Any) -> str:
+        tag = put(key, data, **conditions)
+        if meanwhile:
+            claim(store, START, "run", meanwhile.pop(), cap=5.0)
+        return tag
+
+    store.put = slow  # type: ignore[method-assign]  # the second terminal, in between
+    with pytest.raises(UserError, match=r"\$1 of other runs today"):
+        claim(store, START, "run", 4.5, cap=5.0)
+    assert committed(store, START, "other") == 3.0
+    claimed = claim(store, START, "run", 4.0, cap=5.0)
+    assert committed(store, START, "other") == 4.0
+    withdraw(store, START, "run", claimed)  # it could not be moved
+    assert committed(store, START, "other") == 3.0
 
 
 def launch(world: Any, name: str, **fields: Any) -> Any:
     """Launch a job under its own name as run id."""
     options = dataclasses.replace(OPTIONS, run_id=name)
     return start(prepare(world.job(name, **fields)), world.client(), options, silent)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_machine_that_comes_after_the_stop_is_ended_at_once(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted, then stopped between the guardian's request and its answer: minutes, not ten."""
+    run = launch(world, "late-stop", command=["sleep", "1200"], spot={"attempts": 3})
+    clock, asked = world.cloud.clock, asking._asked
+    stopped: list[float] = []
+
+    def slow(guard: Any, run_id: str, attempt: Attempt) -> Attempt:
+        told = asked(guard, run_id, attempt)
+        marker = dataclasses.replace(_stop(MemoryStore()), run_id=run_id)
+        guard.records(run_id).declare(marker)
+        release(guard.session, guard.store, guard.place.group, run_id, 1)
+        stopped.append(clock.now())
+        return told
+
+    monkeypatch.setattr(asking, "_asked", slow)
+    first = run.launch.attempts[0].instance_id
+    clock.sleep(120)
+    world.host.notice(first, "terminate", clock.now() + 120)
+    world.emulated.clock.call_after(120, lambda: world.emulated.machines.reclaim(first))
+    clock.sleep(300)
+    assert stopped
+    assert len(world.host.ended) == 1  # the first; the other never came up
+    assert world.billing() == []
+    assert world.kept("late-stop") == []
+    assert clock.now() - stopped[0] < 300
 
 
 @pytest.mark.usefixtures("quick")

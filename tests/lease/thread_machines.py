@@ -47,6 +47,7 @@ class Machine:
         self.answers: dict[str, str] = {}
         self.off = False
         self.timer: Any = None
+        self.armed: float | None = None
         self.listed = True  # whether the metadata service lists its tags
 
     def check(self) -> None:
@@ -59,8 +60,10 @@ class Machine:
         instance = found["Reservations"][0]["Instances"][0]
         return {item["Key"]: item["Value"] for item in instance.get("Tags", [])}
 
-    def arm(self) -> None:
+    def arm(self) -> bool:
         """The system's own timer, as `shutdown -P +N` counts: whole minutes; the last one holds."""
+        if self.host.stuck_timers:
+            return False
         clock = self.host.clock
         deadline = int(self.tags()["flyback:deadline"])
         at = clock.now() + int(deadline - clock.now()) // 60 * 60
@@ -68,6 +71,8 @@ class Machine:
             self.timer.cancel()
         if self.host.timers:
             self.timer = clock.call_at(max(at, clock.now()), self.power_off)
+        self.armed = float(deadline)
+        return True
 
     def power_off(self) -> None:
         if not self.off and not self.host.hung:
@@ -113,6 +118,7 @@ class Machine:
             power_off=self.power_off,
             metadata=Imds(self),
             rearm=self.arm,
+            armed=lambda: self.armed,
             environ={"PATH": "/usr/bin:/bin"},
         )
         options = AgentOptions(
@@ -202,6 +208,7 @@ class Host:
         self.all: dict[str, Machine] = {}
         self.ended: dict[str, float] = {}
         self.timers = True  # whether the machine's own timer works
+        self.stuck_timers = False  # whether they can't be set any more
         self.hung = False  # whether the system does not go off
         self.dead_agent = False  # whether the agent never comes up
         self.death = Death()  # of the next agents, counted in events

@@ -220,7 +220,8 @@ class Attempt:
         services = bench.services
         moved = functools.partial(deadline_tag, services.metadata) if on_ec2 else lambda: None
         span = (launch.deadline, launch.created_at)
-        concerns.append(Deadline(*span, bench.journal, moved, services.rearm))
+        timer = (services.rearm, services.armed() if on_ec2 else None)
+        concerns.append(Deadline(*span, bench.journal, moved, *timer))
         if on_ec2:
             self.interruption = Interruption(services.metadata, bench.journal, self._save)
             concerns.append(self.interruption)

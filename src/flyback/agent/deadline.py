@@ -2,7 +2,8 @@
 
 It is the polite one of several; the machine's `shutdown` timer and the schedules outside don't ask.
 An extension reaches the machine through its own tag, which the metadata service shows as it is: the
-agent reads it every minute, and lets the boot program set the machine's timer anew.
+agent reads it every minute, and lets the boot program set the machine's timer anew. It plans by the
+new deadline once that has succeeded: a timer that stays behind would end the job unsaved.
 """
 
 from __future__ import annotations
@@ -44,11 +45,13 @@ class Deadline:
     """Ends the job before nothing may bill any more.
 
     Args:
-        deadline: Seconds since the epoch.
+        deadline: As the launch says it, seconds since the epoch.
         created: When the lease began.
         journal: Told once, and of every move.
         moved: Gives the deadline that the machine's tag says now, or None; called every minute.
-        rearm: Sets the machine's own timer by its tag.
+        rearm: Sets the machine's own timer by its tag; whether it is set.
+        armed: What that timer was set by at boot, if somebody knows. The deadline may have moved
+            since.
     """
 
     def __init__(
@@ -57,9 +60,11 @@ class Deadline:
         created: float,
         journal: Journal,
         moved: Callable[[], float | None] = lambda: None,
-        rearm: Callable[[], None] = lambda: None,
+        rearm: Callable[[], bool] = lambda: True,
+        armed: float | None = None,
     ) -> None:
-        self._deadline = deadline
+        self._armed = deadline if armed is None else armed
+        self._deadline = min(deadline, self._armed)
         self._margin = margin_s(deadline - created)
         self._journal = journal
         self._moved = moved
@@ -81,9 +86,11 @@ class Deadline:
         return Stop(reason="deadline", grace_s=self._margin * _SHARE_FOR_GRACE)
 
     def _follow(self) -> None:
+        """Let the timer, then the plan, say what the tag says; an earlier one holds at once."""
         found = self._moved()
-        if found is None or found == self._deadline:
+        if found is None:
             return
-        self._journal.tell("extended", deadline=found, was=self._deadline)
-        self._deadline = found
-        self._rearm()
+        self._deadline = min(found, self._armed)
+        if found != self._armed and self._rearm():
+            self._journal.tell("extended", deadline=found, was=self._armed)
+            self._deadline = self._armed = found

@@ -45,7 +45,8 @@ class Services:
         secret: Reference → value.
         power_off: Switches the machine off.
         metadata: The instance metadata service; asked only on EC2.
-        rearm: Sets the machine's own timer by its deadline tag.
+        rearm: Sets the machine's own timer by its deadline tag; whether it is set.
+        armed: What that timer was last to be set by, seconds since the epoch; None: nobody knows.
         environ: Environment that the job's own is built on.
     """
 
@@ -55,7 +56,8 @@ class Services:
     secret: Callable[[str], str]
     power_off: Callable[[], None]
     metadata: Metadata
-    rearm: Callable[[], None] = lambda: None
+    rearm: Callable[[], bool] = lambda: True
+    armed: Callable[[], float | None] = lambda: None
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -76,6 +78,7 @@ def connect(options: Options) -> Services:
         power_off=_power_off,
         metadata=Metadata.from_environment(os.environ),
         rearm=functools.partial(_rearm, options.root.parent / "boot.py"),
+        armed=functools.partial(_armed, options.root.parent / "deadline"),
     )
 
 
@@ -92,9 +95,21 @@ def _secret(session: Session, reference: str) -> str:
     )
 
 
-def _rearm(boot: Path) -> None:
+def _rearm(boot: Path) -> bool:
     """Let the boot program do what it did at boot: keep the tag's deadline, and set the timer."""
-    subprocess.run(["python3", str(boot), "lease"], check=False)  # noqa: S607  # the machine's own
+    try:
+        ended = subprocess.run(["python3", str(boot), "lease"], check=False)  # noqa: S607  # the machine's own
+    except OSError:
+        return False
+    return ended.returncode == 0
+
+
+def _armed(kept: Path) -> float | None:
+    """The deadline that the boot program kept."""
+    try:
+        return float(int(kept.read_text()))
+    except (OSError, ValueError):
+        return None
 
 
 def _power_off() -> None:

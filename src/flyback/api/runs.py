@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from flyback.api.wiring import Cloud, local_home
-from flyback.errors import FlybackError, NotFoundError, RefusedError, UserError
+from flyback.errors import FlybackError, LeftoversError, NotFoundError, RefusedError, UserError
 from flyback.launch import certify, watch
 from flyback.launch.account import cloud_usage, local_usage, machine_uses
 from flyback.launch.adopt import Cut, adopt, located, machines_of
 from flyback.launch.collect import AT_ONCE, collect
-from flyback.launch.daybook import claim, commit, committed
-from flyback.launch.extend import extend, movable
+from flyback.launch.daybook import claim, commit, committed, withdraw
+from flyback.launch.extend import confirmed, extend, movable
 from flyback.launch.lease import release
 from flyback.launch.local import is_alive, stop_local
 from flyback.launch.progress import Report, silent
@@ -208,6 +208,7 @@ class Run:
         Raises:
             UserError: it has none to move, or a cap does not pay for it.
             RefusedError: something could not be moved, and nothing was.
+            LeftoversError: nobody knows how much has moved; the guardian makes all agree.
         """
         cloud = self._cloud
         if cloud is None:
@@ -218,19 +219,30 @@ class Run:
             )
         current = movable(self.run_id, self._records, cloud.clock)
         deadline = current.deadline + hours * _HOUR_S
-        lease = self._paid_until(deadline, current)
+        lease, paid = self._paid_until(deadline, current)
         try:
             self.launch = extend(cloud.session, current, deadline, self._records, cloud.clock)
+        except LeftoversError:  # nobody knows where it stands: what it may cost stays claimed
+            raise
         except FlybackError:
             with contextlib.suppress(FlybackError):
-                usd = self._ceiling(watch.newer(current, self._records).deadline)
-                commit(self._records.remote, current.created_at, self.run_id, usd)
+                withdraw(self._records.remote, current.created_at, self.run_id, paid)
             raise
         left = (self.launch.deadline - cloud.clock.now()) / 60
         return f"{left:.0f} min left; {lease.reason} binds"
 
-    def _paid_until(self, deadline: float, current: Launch) -> Lease:
-        """The lease by a later deadline, once what it may cost is written down.
+    def is_followed(self) -> bool:
+        """Whether the machine says that its own timer has taken an extension in.
+
+        It looks every minute: this waits for a minute and a half at most. Until it has, the machine
+        may end at the old deadline.
+        """
+        if self._cloud is None:
+            return True
+        return confirmed(self.launch, self._records, self._cloud.clock)
+
+    def _paid_until(self, deadline: float, current: Launch) -> tuple[Lease, str]:
+        """The lease by a later deadline, and the claim by which what it may cost is written down.
 
         Raises:
             UserError: a cap does not pay for it.
@@ -247,15 +259,9 @@ class Run:
                 where=f"run {self.run_id}",
                 remedy="a run keeps the max_usd that it was launched with; extend by less",
             )
-        claim(
-            self._records.remote,
-            current.created_at,
-            self.run_id,
-            self._ceiling(deadline),
-            cap=self._max_usd_per_day,
-            before=self._ceiling(current.deadline),
-        )
-        return lease
+        store, cap = self._records.remote, self._max_usd_per_day
+        usd = self._ceiling(deadline)
+        return lease, claim(store, current.created_at, self.run_id, usd, cap=cap)
 
     def _ceiling(self, deadline: float) -> float:
         return ceiling_of(self.plan, (deadline - self.launch.created_at) / _HOUR_S)

@@ -8,6 +8,7 @@ state.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from flyback.aws.cloudformation import StackResource
@@ -19,16 +20,19 @@ from flyback.aws.session import Session
 from flyback.launch.deployment import NAME_TAG, PARTS, stack_name
 from flyback.launch.existence import is_there
 from flyback.launch.fleet import RUN_TAG
+from flyback.launch.guardian.ledger import entries
 from flyback.launch.lease import is_of, stem
 from flyback.launch.leftovers import Upload, as_leftover, buckets_in, look_for, uploads
 from flyback.spec.certificate import Certificate, Check, Leftover
 from flyback.spec.clock import Clock
 from flyback.spec.paths import RunPaths
+from flyback.store.open import open_store
 
 __all__ = ["certify_account", "certify_run"]
 
 _POLL_S = 5.0
 _PATIENCE_S = 120.0
+_MACHINE = re.compile(r"i-[0-9a-f]+")
 _POLICY = "AWS::S3::BucketPolicy"
 _SPOT_EXCEPTION = (
     f"IAM role {SPOT_ROLE}: EC2's own service-linked role, free, shared by the whole account"
@@ -45,13 +49,17 @@ def certify_run(
         run_id: The run.
         ledger: Of this machine.
         clock: For waiting.
-        store: URL of the bucket that holds the run.
+        store: URL of the bucket that holds the run, and what the guardian wrote down of it.
     """
     bucket = store.removeprefix("s3://").partition("/")[0]
+    both = {"": [entry for entry in ledger.entries() if entry.scope == run_id]}
+    if store:  # of the guardian's relaunches
+        kept = open_store(store, s3_client=session.client("s3"))
+        both["the guardian's "] = list(entries(kept, run_id))
 
     def ask() -> list[Check]:
         return [
-            _ledger_check(session, ledger, lambda entry: entry.scope == run_id),
+            *(_ledger_check(session, made, (RUN_TAG, run_id), who) for who, made in both.items()),
             *_machine_checks(session, RUN_TAG, run_id, "tags"),
             _tagging_check(session, RUN_TAG, run_id),
             _check(
@@ -106,7 +114,7 @@ def certify_account(
 
     def ask() -> list[Check]:
         checks = [
-            _ledger_check(session, ledger, is_ours, name),
+            _ledger_check(session, list(filter(is_ours, ledger.entries())), (NAME_TAG, name)),
             *(_stack_check(session, stack_id) for stack_id in stack_ids),
             _tagging_check(session, NAME_TAG, name),
             *_machine_checks(session, NAME_TAG, name, "sweep"),
@@ -206,37 +214,34 @@ def _check(source: str, service: str, question: str, left: Iterable[str], seen: 
 
 
 def _ledger_check(
-    session: Session,
-    ledger: FileLedger,
-    concerns: Callable[[LedgerEntry], bool],
-    name: str | None = None,
+    session: Session, written: Sequence[LedgerEntry], tag: tuple[str, str], whose: str = ""
 ) -> Check:
     """Ask for each thing that a create call was made for.
 
     A call whose answer was lost made a machine that carries its run's tag, which the other sources
     ask for.
     """
-    entries = [entry for entry in ledger.entries() if concerns(entry)]
-    made = {identifier for entry in entries for identifier in entry.made}
+    made = {identifier for entry in written for identifier in entry.made}
     left = []
     for identifier in sorted(made):
-        if identifier.startswith("i-"):
+        if _MACHINE.fullmatch(identifier):
             instance = session.ec2.instance(identifier)
-            if instance is not None and _lingers(instance) and _belongs(instance.tags, name):
+            if instance is not None and _lingers(instance) and _belongs(instance.tags, tag):
                 left.append(identifier)
         elif ":stack/" in identifier:
             stack = session.cloudformation.describe(identifier)
             if stack is None or stack.status == "DELETE_COMPLETE":
                 continue
-            if _belongs(stack.tags, name):
+            if _belongs(stack.tags, tag):
                 left.append(identifier)
-    question = f"each of {len(made)} things made by {len(entries)} entries"
+    question = f"each of {len(made)} things made by {whose}{len(written)} entries"
     return _check("ledger", "ledger", question, left, len(made))
 
 
-def _belongs(tags: Mapping[str, str], name: str | None) -> bool:
-    """Another deployment's things are not ours to report; one without a name may be."""
-    return name is None or tags.get(NAME_TAG, name) == name
+def _belongs(tags: Mapping[str, str], tag: tuple[str, str]) -> bool:
+    """What another's tag is on is another's; what has lost its tags may be ours."""
+    key, value = tag
+    return tags.get(key, value) == value
 
 
 def _stack_check(session: Session, stack_id: str) -> Check:

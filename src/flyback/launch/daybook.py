@@ -2,18 +2,22 @@
 
 One object per run under `spend/<day>/`: first with the most that the run may cost, then with its
 receipt. So the cap holds for everybody who launches into the deployment, and a laptop that dies
-leaves the larger figure standing.
+leaves the larger figure standing. Several may claim for one run, each to extend it: the largest of
+their figures counts, and whoever is refused takes back its own alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from flyback.errors import UserError
+from flyback.errors import ConflictError, NotFoundError, UserError
 from flyback.store.protocol import Store
 
-__all__ = ["claim", "commit", "committed"]
+__all__ = ["claim", "commit", "committed", "withdraw"]
 
 _FOLDER = "spend"
 _ROUNDING_USD = 1e-6  # a run may be planned to spend exactly what is left
@@ -40,9 +44,7 @@ def commit(store: Store, at: float, run_id: str, usd: float) -> None:
     store.put(_key(at, run_id), json.dumps({"run_id": run_id, "usd": usd}).encode() + b"\n")
 
 
-def claim(
-    store: Store, at: float, run_id: str, usd: float, *, cap: float | None, before: float = 0.0
-) -> None:
+def claim(store: Store, at: float, run_id: str, usd: float, *, cap: float | None) -> str:
     """Write down what a run may cost at most, and see that the day's runs still fit below the cap.
 
     Of two that claim at once each finds the other's figure, for both are written before they look.
@@ -53,17 +55,20 @@ def claim(
         run_id: The run.
         usd: USD.
         cap: USD of the day; None: there is none.
-        before: USD that stand again where the claim is refused.
+
+    Returns:
+        The claim's name, to withdraw it by.
 
     Raises:
-        UserError: they do not.
+        UserError: they do not; nothing is claimed.
     """
-    commit(store, at, run_id, usd)
+    name = secrets.token_hex(4)
+    _change(store, at, run_id, lambda claims: {**claims, name: usd})
     if cap is None:
-        return
+        return name
     others = committed(store, at, run_id)
     if others + usd > cap + _ROUNDING_USD:
-        commit(store, at, run_id, before)
+        withdraw(store, at, run_id, name)
         raise UserError(
             f"${usd:.4g} more than fits: ${others:.4g} of other runs today stand "
             f"against max_usd_per_day ${cap:g}",
@@ -71,6 +76,34 @@ def claim(
             remedy="if another was launched just now, the same again is planned within what it "
             "leaves; else raise max_usd_per_day",
         )
+    return name
+
+
+def withdraw(store: Store, at: float, run_id: str, name: str) -> None:
+    """Take a claim back; others for the same run stand."""
+    _change(store, at, run_id, lambda there: {k: v for k, v in there.items() if k != name})
+
+
+def _change(
+    store: Store,
+    at: float,
+    run_id: str,
+    change: Callable[[dict[str, float]], dict[str, float]],
+) -> None:
+    """Change the claims for a run, and nothing that somebody else has written meanwhile."""
+    key = _key(at, run_id)
+    while True:
+        tag, claims = None, {}
+        with contextlib.suppress(NotFoundError):
+            tag = store.stat(key).tag
+            there = json.loads(store.get(key))
+            claims = there.get("claims", {"": there["usd"]})
+        claims = change(claims)
+        noted = {"run_id": run_id, "usd": max(claims.values(), default=0.0), "claims": claims}
+        data = json.dumps(noted).encode() + b"\n"
+        with contextlib.suppress(ConflictError, NotFoundError):
+            store.put(key, data, if_absent=tag is None, if_tag=tag)
+            return
 
 
 def _day(at: float) -> str:

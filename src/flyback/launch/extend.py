@@ -8,6 +8,7 @@ Where the guardian has put another machine in the place of the last one meanwhil
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 
@@ -21,10 +22,12 @@ from flyback.spec.clock import Clock
 from flyback.spec.launch import Launch
 from flyback.spec.paths import LeasePaths
 
-__all__ = ["DEADLINE_TAG", "extend", "movable"]
+__all__ = ["DEADLINE_TAG", "confirmed", "extend", "movable"]
 
 DEADLINE_TAG = "flyback:deadline"
 _NO_MACHINE = "the run has no machine just now"
+_CONFIRM_S = 90.0  # the agent looks every minute
+_LOOK_S = 15.0
 _LEAST_LEFT_S = 300.0  # the machine reads its tag every minute, and ends its job three before
 
 
@@ -64,6 +67,7 @@ def extend(
         UserError: the run is over.
         RefusedError: something could not be moved, or somebody else has moved it; everything stands
             at the old deadline.
+        LeftoversError: not even that is certain; the guardian sees to it.
     """
     run_id, wanted = current.run_id, float(int(deadline))
     key = LeasePaths(run_id).extension
@@ -86,12 +90,56 @@ def extend(
     try:
         moved = hold(records.remote, run_id, change)  # its end is the point of no return
     except FlybackError as error:
-        _undo(session, held(records.remote, run_id), error)
+        there = _held_at(records, current, wanted, error)
+        if there is None:
+            _undo(session, held(records.remote, run_id), error)
+            records.remote.delete(key)
+            raise
+        moved = there
+    # whatever fails now, the guardian puts right: all say the new deadline already
+    with contextlib.suppress(FlybackError):
+        records.write(records.paths.launch, moved)
         records.remote.delete(key)
-        raise
-    records.write(records.paths.launch, moved)
-    records.remote.delete(key)
     return moved
+
+
+def confirmed(launch: Launch, records: Records, clock: Clock) -> bool:
+    """Whether the machine says, within a minute and a half, that its own timer has moved.
+
+    Args:
+        launch: The run, with its new deadline.
+        records: The run's files.
+        clock: For waiting.
+    """
+    until = clock.now() + _CONFIRM_S
+    while True:
+        with contextlib.suppress(FlybackError, ValueError):
+            for event in records.events(launch.attempts[-1].number):
+                if event.kind == "extended" and event.detail.get("deadline") == launch.deadline:
+                    return True
+        if clock.now() >= until:
+            return False
+        clock.sleep(_LOOK_S)
+
+
+def _held_at(
+    records: Records, current: Launch, wanted: float, reason: FlybackError
+) -> Launch | None:
+    """The launch where it is held with the new deadline all the same: an answer was lost.
+
+    Raises:
+        LeftoversError: that can't be asked.
+    """
+    try:
+        there = held(records.remote, current.run_id)
+    except FlybackError as error:
+        raise LeftoversError(
+            f"{reason.what}; and whether the deadline has moved can't be asked: {error.what}",
+            where=f"run {current.run_id}",
+            remedy="`flyback status` says where it stands; the guardian makes all say the same "
+            "within 20 minutes, and the earliest deadline holds",
+        ) from reason
+    return there if there is not None and there.deadline == wanted else None
 
 
 def _over(run_id: str) -> UserError:

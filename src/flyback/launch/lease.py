@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable
 
@@ -116,7 +117,7 @@ def arm_guardian(session: Session, place: Place, run_id: str, deadline: float) -
     wanted = Moment(
         name=_guardian_name(run_id),
         group=place.group,
-        at=int(deadline),
+        at=math.ceil(deadline),
         target=place.guardian,
         role=place.invoke_role,
         payload={"flyback": "deadline", "run_id": run_id},
@@ -139,7 +140,7 @@ def arm_machine(
     wanted = Moment(
         name=_machine_name(run_id, number),
         group=place.group,
-        at=int(deadline),
+        at=math.ceil(deadline),
         target=f"arn:{place.terminate_role.split(':')[1]}:{_END}",  # of the role's partition
         role=place.terminate_role,
         payload={"InstanceIds": [instance_id]},
@@ -153,14 +154,25 @@ def move(session: Session, group: str, wanted: Iterable[str], deadline: float) -
     for name in wanted:
         found = session.schedules.get(group, name)
         if found is not None and session.schedules.update(
-            dataclasses.replace(found, at=int(deadline))
+            dataclasses.replace(found, at=math.ceil(deadline))
         ):
             moved.append(name)
     return tuple(moved)
 
 
 def release(session: Session, store: Store, group: str, run_id: str, attempts: int) -> None:
-    """Remove a run's schedules, then what the guardian keeps of it: it is over."""
+    """Remove a run's schedules, then what the guardian keeps of it: it is over.
+
+    Args:
+        session: The account.
+        store: The deployment's.
+        group: Where its schedules are.
+        run_id: The run.
+        attempts: How many it had, as far as is known here; the guardian may have made another.
+    """
+    with contextlib.suppress(ValueError):  # what can't be read is removed all the same
+        there = held(store, run_id)
+        attempts = max(attempts, len(there.attempts) if there is not None else 0)
     for name in names(run_id, attempts):
         session.schedules.delete(group, name)
     kept = [item.key for item in store.list(f"{LeasePaths(run_id).prefix}/")]

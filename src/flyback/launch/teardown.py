@@ -9,6 +9,7 @@ from flyback.aws.session import Session
 from flyback.errors import LeftoversError
 from flyback.launch.bootstrap import remove_code
 from flyback.launch.deployment import NAME_TAG, stack_name
+from flyback.launch.ending import told_to_end
 from flyback.launch.kept import full_buckets, kept_buckets
 from flyback.launch.lease import held, held_runs
 from flyback.launch.progress import Report, silent
@@ -22,9 +23,6 @@ from flyback.store.open import open_store
 
 __all__ = ["down", "stored_objects", "terminate_and_wait"]
 
-_POLL_S = 5.0
-_PATIENCE_S = 900.0
-_UNKNOWN_S = 60.0  # so long EC2 may not know a machine that it has just started
 _ROUNDS = 5  # waiting for another command, a delete that fails, and one that keeps what holds it
 
 
@@ -126,33 +124,14 @@ def stored_objects(session: Session, name: str) -> dict[str, int]:
 def terminate_and_wait(
     session: Session, instance_ids: tuple[str, ...], clock: Clock, report: Report = silent
 ) -> None:
-    """End machines and see them ended.
+    """End machines and see them ended; one whose system hangs is pressed after a minute.
 
     Raises:
-        LeftoversError: a machine is not terminated after 15 minutes.
+        LeftoversError: a machine is not terminated after 15 minutes, or may not be by us.
     """
-    if not instance_ids:
-        return
-    report("teardown", f"terminating {', '.join(instance_ids)}")
-    session.ec2.terminate(instance_ids)
-    began = clock.now()
-    give_up = began + _PATIENCE_S
-    waiting = set(instance_ids)
-    while waiting:
-        for instance_id in sorted(waiting):
-            instance = session.ec2.instance(instance_id)
-            if instance is None and clock.now() - began < _UNKNOWN_S:
-                session.ec2.terminate([instance_id])
-            elif instance is None or instance.state in GONE:
-                waiting.discard(instance_id)
-        if waiting and clock.now() > give_up:
-            raise LeftoversError(
-                f"still not terminated: {', '.join(sorted(waiting))}",
-                where="ec2:TerminateInstances",
-                remedy=f"aws ec2 terminate-instances --instance-ids {' '.join(sorted(waiting))}",
-            )
-        if waiting:
-            clock.sleep(_POLL_S)
+    if instance_ids:
+        report("teardown", f"terminating {', '.join(instance_ids)}")
+        told_to_end(session, instance_ids, clock, lambda text: report("teardown", text))
 
 
 def _stop_runs(session: Session, name: str, clock: Clock, report: Report) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from flyback.aws.ledger import LedgerEntry
+from flyback.errors import NotFoundError
 from flyback.spec.clock import Clock
 from flyback.spec.codec import dumps, loads
 from flyback.spec.paths import RunPaths
@@ -42,6 +44,10 @@ class StoreLedger:
 
 
 def entries(store: Store, run_id: str) -> Iterator[LedgerEntry]:
-    """What the guardian has written down for a run."""
+    """What the guardian has written down for a run.
+
+    Machines write beside it: what is no entry is passed over.
+    """
     for item in store.list(f"{RunPaths(run_id).ledger}/"):
-        yield loads(LedgerEntry, store.get(item.key))
+        with contextlib.suppress(ValueError, NotFoundError):
+            yield loads(LedgerEntry, store.get(item.key))

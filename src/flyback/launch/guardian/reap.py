@@ -5,61 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flyback.aws.ec2 import GONE, Instance
+from flyback.launch.ending import POLL_S, Ending, command_for, said_by
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.guardian.facts import NAME_TAG
 from flyback.launch.guardian.guard import Guard
-from flyback.launch.guardian.notify import tell
+from flyback.launch.guardian.notify import note, tell
 
 __all__ = ["CEILING_S", "DEADLINE_TAG", "Ends", "overdue"]
 
 DEADLINE_TAG = "flyback:deadline"
 CEILING_S = 86_400.0  # as user-data arms it before it knows better
-_POLL_S = 5.0
-_POLITE_S = 60.0  # an operating system that shuts down in order is done long before
 _PATIENCE_S = 180.0
 _RESERVE_S = 60.0  # of the function's time: what the ended runs need next
 
 
 class Ends:
-    """The machines that one call of the guardian ends.
-
-    A system that has not gone after a minute is taken to hang, and is not waited for any more.
-    """
+    """The machines that one call of the guardian ends."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
+        self._ending = Ending(guard.session, guard.clock, lambda text: note("", text))
         self._why: dict[str, tuple[str, str]] = {}
-        self._left: tuple[str, ...] = ()
         self._began = 0.0
+        self.failures: list[Exception] = []
+        """Why machines could not be ended: people were told, and the call has failed."""
 
     @property
     def runs(self) -> frozenset[str]:
         """Whose machines are waited for."""
-        return frozenset(self._why[name][0] for name in self._left)
+        return frozenset(self._why[name][0] for name in self._ending.left)
 
     def ask(self, run_id: str, machines: Iterable[str], why: str) -> bool:
-        """Tell machines of a run to end, each once; whether one of them is to be waited for.
-
-        Raises:
-            FlybackError: EC2 refuses one; the others are told.
-        """
+        """Tell machines of a run to end, each once; whether one of them is to be waited for."""
         wanted = tuple(machines)
-        if not self._left:
+        if not self._ending.left:
             self._began = self._guard.clock.now()
-        failure: Exception | None = None
         for name in wanted:
-            if name in self._why:
-                continue
-            try:
-                self._guard.session.ec2.terminate((name,))
-            except Exception as error:  # noqa: BLE001  # one must not keep the others running
-                failure = failure or error
-                continue
-            self._why[name] = (run_id, why)
-            self._left = (*self._left, name)
-        if failure is not None:
-            raise failure
-        return any(name in self._left for name in wanted)
+            self._why.setdefault(name, (run_id, why))
+        self._ending.ask(wanted)
+        return any(name in self._ending.left for name in wanted)
 
     def wait(self) -> dict[str, tuple[str, ...]]:
         """Wait until they are terminated, three minutes at most; by run, what is to be said.
@@ -67,31 +51,27 @@ class Ends:
         What has not gone by then, or when the function's own time runs out, the next sweep asks
         again.
         """
-        guard, waited, pressed = self._guard, self._left, False
+        guard, waited = self._guard, self._ending.left
         until = min(self._began + _PATIENCE_S, guard.until - _RESERVE_S)
-        left = self._living()
+        left = self._ending.look()
         while left and guard.clock.now() < until:
-            if not pressed and guard.clock.now() - self._began >= _POLITE_S:
-                guard.session.ec2.terminate(left, at_once=True)
-                pressed = True
-            guard.clock.sleep(_POLL_S)
-            left = self._living()
-        self._left = ()
+            guard.clock.sleep(POLL_S)
+            left = self._ending.look()
+        refused = self._ending.refused
+        self._ending.abandon()
+        self.failures += refused.values()
         done: dict[str, tuple[str, ...]] = {}
         for name in waited:
             run_id, why = self._why[name]
             words = f"ended {name}: {why}"
+            if name in refused:
+                words = f"{name} can't be ended ({why}) and bills on: {said_by(refused[name])}"
             if name in left:
-                words += "; it is still not terminated, the next sweep tries again"
+                words += "; it is still not terminated, the next sweep tries again, or you: "
+                words += command_for((name,))
             tell(guard, run_id, words)
             done[run_id or name] = (*done.get(run_id or name, ()), words)
         return done
-
-    def _living(self) -> tuple[str, ...]:
-        ec2 = self._guard.session.ec2
-        found = ((name, ec2.instance(name)) for name in self._left)
-        self._left = tuple(n for n, item in found if item is not None and item.state not in GONE)
-        return self._left
 
 
 def overdue(guard: Guard, run_id: str = "*") -> tuple[Instance, ...]:

@@ -2,7 +2,8 @@
 
 The request is stored before it is sent, once for everybody (`If-None-Match`), and repeated verbatim
 with its token by whoever finds it without an answer: two guardians at once ask for one machine. One
-that looked before the other went on asks for none.
+that looked before the other went on asks for none. A run may be stopped between the request and its
+answer: its machine is then wanted by nobody.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from flyback.launch.guardian.decide import Relaunch
 from flyback.launch.guardian.facts import ATTEMPT_TAG
 from flyback.launch.guardian.guard import Guard
 from flyback.launch.guardian.reap import DEADLINE_TAG
-from flyback.launch.lease import arm_machine, hold, stem, with_attempt
+from flyback.launch.lease import arm_machine, hold, names, stem, with_attempt
 from flyback.launch.records import Records
 from flyback.spec.codec import dumps
 from flyback.spec.launch import Attempt, Launch, Refusal
 from flyback.spec.paths import LeasePaths
 
-__all__ = ["next_request", "relaunch"]
+__all__ = ["UnwantedError", "next_request", "relaunch"]
 
 _SPOT = {
     "AllocationStrategy": "price-capacity-optimized",
@@ -35,11 +36,24 @@ _SPOT = {
 _ON_DEMAND = {"AllocationStrategy": "lowest-price"}
 
 
+class UnwantedError(ConflictError):
+    """The run was stopped or released while its machine was asked for.
+
+    Args:
+        instance_id: The machine, which is to be ended.
+    """
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__("the run ended while a machine was asked for", where=instance_id)
+        self.instance_id = instance_id
+
+
 def relaunch(guard: Guard, launch: Launch, step: Relaunch) -> Launch:
     """The launch with its new attempt, granted or refused; as it is held, where it has gone on.
 
     Raises:
-        ConflictError: the run was released meanwhile.
+        ConflictError: the run was released meanwhile, and nothing was asked for.
+        UnwantedError: it was released or stopped meanwhile, and has a machine.
         RefusedError: nobody knows whether there is a machine; the stored request tells the next.
     """
     records = guard.records(launch.run_id)
@@ -53,9 +67,14 @@ def relaunch(guard: Guard, launch: Launch, step: Relaunch) -> Launch:
         told = _asked(guard, launch.run_id, attempt)
     else:
         told = _granted_to(attempt, machine)
-    launch = hold(guard.store, launch.run_id, lambda there: _armed(guard, there or asked, told))
-    records.write(records.paths.launch, launch)
-    return launch
+    try:
+        return _noted(guard, records, asked, told)
+    except UnwantedError:
+        # for whoever counts what the run cost
+        records.write(records.paths.launch, with_attempt(asked, told))
+        *_, schedule = names(launch.run_id, told.number)
+        guard.session.schedules.delete(guard.place.group, schedule)
+        raise
 
 
 def next_request(launch: Launch, number: int, market: str) -> dict[str, Any]:
@@ -142,18 +161,29 @@ def _ended(guard: Guard, attempt: Attempt) -> Attempt:
 def _asking(guard: Guard, there: Launch | None, attempt: Attempt) -> Launch:
     """What is held, with the request; untouched where somebody is further on."""
     if there is None:
-        raise ConflictError("the run was released meanwhile", where="the lease")
+        raise _released()
     last = there.attempts[-1]
     if last.number > attempt.number or (last.number == attempt.number and last.is_answered):
         return there
     return with_attempt(_closed(guard, there, attempt.number), attempt)
 
 
-def _armed(guard: Guard, there: Launch, attempt: Attempt) -> Launch:
+def _noted(guard: Guard, records: Records, asked: Launch, told: Attempt) -> Launch:
+    """What is held, with the answer; who stopped the run meanwhile may have missed the machine."""
+    launch = hold(guard.store, asked.run_id, lambda there: _armed(guard, there, told))
+    records.write(records.paths.launch, launch)
+    if told.instance_id and records.marker() is not None:
+        raise UnwantedError(told.instance_id)
+    return launch
+
+
+def _armed(guard: Guard, there: Launch | None, attempt: Attempt) -> Launch:
     """What is held, with the answer, once the machine's tag and schedule say what it says.
 
-    The deadline may have moved since the request was written.
+    The deadline may have moved since the request was written; or the run was released.
     """
+    if there is None:
+        raise UnwantedError(attempt.instance_id) if attempt.instance_id else _released()
     if attempt.instance_id:
         tag = {"Key": DEADLINE_TAG, "Value": str(int(there.deadline))}
         if tag not in attempt.request["TagSpecifications"][0]["Tags"]:
@@ -161,6 +191,10 @@ def _armed(guard: Guard, there: Launch, attempt: Attempt) -> Launch:
         named = (there.run_id, attempt.number, attempt.instance_id)
         arm_machine(guard.session, guard.place, named, there.deadline)
     return with_attempt(there, attempt)
+
+
+def _released() -> ConflictError:
+    return ConflictError("the run was released meanwhile", where="the lease")
 
 
 def _found(guard: Guard, run_id: str, number: int) -> Instance | None:

@@ -83,8 +83,9 @@ class _Round:
             self._gathered("", self._wait)
             if not found:
                 break
-        if self._failures:
-            raise self._failures[0]
+        failures = (*self._failures, *self._ends.failures)
+        if failures:
+            raise failures[0]
         return self._done
 
     def _reap(self, run_id: str) -> None:

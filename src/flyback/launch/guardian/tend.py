@@ -9,7 +9,7 @@ from flyback.launch.guardian.guard import Guard
 from flyback.launch.guardian.marker import mark
 from flyback.launch.guardian.notify import tell
 from flyback.launch.guardian.reap import Ends
-from flyback.launch.guardian.relaunch import relaunch
+from flyback.launch.guardian.relaunch import UnwantedError, relaunch
 from flyback.launch.lease import release
 
 __all__ = ["tend"]
@@ -33,9 +33,13 @@ def tend(guard: Guard, run_id: str, ends: Ends) -> tuple[str, ...]:
         facts = look(guard, run_id)
         steps = decide(facts)
         for step in steps:
-            if not isinstance(step, End):
-                done.append(_act(guard, facts, step))
-            elif ends.ask(run_id, step.machines, step.why):
+            try:
+                if not isinstance(step, End):
+                    done.append(_act(guard, facts, step))
+                elif ends.ask(run_id, step.machines, step.why):
+                    return tuple(done)
+            except UnwantedError as error:
+                ends.ask(run_id, (error.instance_id,), error.what)
                 return tuple(done)
         released = any(isinstance(step, Release) for step in steps)
         if released or all(isinstance(step, End) for step in steps):
