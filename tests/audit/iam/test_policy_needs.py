@@ -327,3 +327,11 @@ def test_the_tag_in_a_policy_is_the_deployments() -> None:
     ]
     expected = {"StringEquals": {"aws:ResourceTag/flyback:name": [PLACE.name]}}
     assert statement["Condition"] == expected
+
+
+def test_a_policy_for_deployments_of_any_name_compares_by_pattern() -> None:
+    """`*` for the name means every name, and still a machine that has one."""
+    found = [Wanted(action="ec2:TerminateInstances", resource="*", condition=_TAGGED)]
+    document = policy_of(found, dataclasses.replace(PLACE, name="*"))
+    (statement,) = document["Statement"]
+    assert statement["Condition"] == {"StringLike": {"aws:ResourceTag/flyback:name": ["*"]}}
