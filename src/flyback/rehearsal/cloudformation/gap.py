@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from flyback.rehearsal.behalf import acting_for
 from flyback.rehearsal.call import Call, Response
 from flyback.rehearsal.cloudformation.about_templates import (
     answer_template,
@@ -142,7 +143,7 @@ class CloudFormationGap:
         for name in sorted(_REFUSED.get(call.operation, ())):
             if _given(call.params.get(name)):
                 raise NotEmulatedError(f"{name} of cloudformation:{call.operation}")
-        with self._engine.lock:
+        with self._engine.lock, acting_for(call.number):
             return function(call)
 
     def _get_template(self, call: Call) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from flyback.audit.iam import (
     needs,
 )
 from flyback.audit.iam.handlers import Handled, Verb, handler_needs
+from flyback.rehearsal.behalf import acted_for
 from flyback.rehearsal.call import AwsError, Call, Response
 from flyback.rehearsal.iam.attached import attached, described, policies_for
 from flyback.rehearsal.iam.denials import denial
@@ -57,7 +58,7 @@ class Judge:
         self._now = now
         self._lock = threading.Lock()
         self._asked: list[Asked] = []
-        self._stack_caller: Signer | None = None
+        self._stack_callers: dict[int, Signer] = {}
         # Clients of the real AWS speak TLS; only the loopback port here does not.
         self.secure = True
         self.resource_policies: dict[str, Callable[[str], Mapping[str, Any] | None]] = {}
@@ -97,10 +98,12 @@ class Judge:
                     Decision(allowed=principal.kind == "root", reason="allowed", layer="identity"),
                 )
                 if principal.kind == "root":
+                    self._accept(call, signer)
                     return
                 raise AwsError("NotEmulated", f"{error.what}: {error.remedy}", 501) from error
             for need in questions:
                 self._decide(call, principal, session, _with(need, extra))
+            self._accept(call, signer)
 
     def check_handler(self, handled: Handled, verb: Verb, number: int) -> None:
         """Ask who called CloudFormation for what AWS's handlers do, call by call, and ours don't.
@@ -113,7 +116,7 @@ class Judge:
         Raises:
             AwsError: AWS's own refusal, of the service that would be called.
         """
-        signer = self._stack_caller
+        signer = self._stack_callers.get(acted_for())
         if signer is None or described(signer.principal, signer.session).kind == "root":
             return
         for need in handler_needs(handled, verb):
@@ -183,7 +186,7 @@ class Judge:
         via, _, source = call.via.partition(":")
         context = self._environment(call, signer)
         if via == _DELEGATED:
-            signer = self._stack_caller or signer
+            signer = self._stack_callers.get(acted_for(), signer)
             context["aws:ViaAWSService"] = "true"
             context["aws:CalledVia"] = (f"{via}.amazonaws.com",)
             return described(signer.principal, signer.session), signer.session, context
@@ -194,9 +197,12 @@ class Judge:
                 context["aws:SourceArn"] = source
                 context["aws:SourceAccount"] = call.account
             return Principal.from_arn(f"{via}.amazonaws.com"), None, context
-        if call.service == _DELEGATED and not call.operation.startswith(("Describe", "List")):
-            self._stack_caller = signer
         return described(signer.principal, signer.session), signer.session, context
+
+    def _accept(self, call: Call, signer: Signer) -> None:
+        """Remember whose permissions CloudFormation has while it does what was asked."""
+        if call.service == _DELEGATED and not call.via:
+            self._stack_callers[call.number] = signer
 
     def _environment(self, call: Call, signer: Signer | None) -> dict[str, str | tuple[str, ...]]:
         now = self._now()
