@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from itertools import product
-from typing import Any, Protocol
+from typing import Any
 
+from flyback.audit.iam.facts import Facts, NoFacts
 from flyback.errors import UserError
 
-__all__ = ["Called", "Facts", "Need", "Row", "UnmappedError", "known_operations", "needs", "rows"]
+__all__ = ["Called", "Need", "Row", "UnmappedError", "known_operations", "needs", "rows"]
 
 REFERENCE = "https://docs.aws.amazon.com/service-authorization/latest/reference/"
 
@@ -78,44 +79,6 @@ class Need:
     context: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
-class Facts(Protocol):
-    """What the account holds, as far as questions to IAM depend on it."""
-
-    def canonical(self, arn: str) -> str:
-        """An ARN with the path that its role, user or profile really has."""
-        ...
-
-    def tags(self, arn: str) -> Mapping[str, str]:
-        """Tags of a resource; empty where it has none or is not there."""
-        ...
-
-    def launch_template(self, wanted: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        """Id and data of the launch template that a LaunchTemplateSpecification names."""
-        ...
-
-    def profile_role(self, profile: Mapping[str, Any]) -> str:
-        """ARN of the role in an instance profile given by Arn or Name; empty where unknown."""
-        ...
-
-
-class NoFacts:
-    """An account of which nothing is known."""
-
-    def canonical(self, arn: str) -> str:
-        return arn
-
-    def tags(self, arn: str) -> Mapping[str, str]:
-        del arn
-        return {}
-
-    def launch_template(self, wanted: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        return str(wanted.get("LaunchTemplateId", "*")), {}
-
-    def profile_role(self, profile: Mapping[str, Any]) -> str:
-        del profile
-        return ""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One row of the table.
@@ -137,7 +100,7 @@ class Row:
     source: str
 
 
-Builder = Callable[[Called, "Facts", Row], Iterator[Need]]
+Builder = Callable[[Called, Facts, Row], Iterator[Need]]
 BUILDERS: dict[str, Builder] = {}
 
 
@@ -308,7 +271,7 @@ def _complete(need: Need, called: Called, facts: Facts) -> Need:
     service = need.action.partition(":")[0]
     context: dict[str, str | tuple[str, ...]] = dict(need.context)
     if service == "ec2":
-        context["ec2:Region"] = called.region
+        context = {**facts.attributes(resource), **context, "ec2:Region": called.region}
     if service != "s3" and resource != "*":
         for key, value in facts.tags(resource).items():
             context[f"aws:ResourceTag/{key}"] = value

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyback.rehearsal.call import AwsError
+from flyback.rehearsal.ec2.placement import image_of
 from flyback.rehearsal.ec2.templates import resolve
+from flyback.rehearsal.iam.attributes import ec2_attributes, subnet_of
 from flyback.rehearsal.moto_state import ACCOUNT, backend
 
 __all__ = ["AccountFacts"]
@@ -47,6 +49,27 @@ class AccountFacts:
                 if holder.arn == arn:
                     return {item["Key"]: item["Value"] for item in holder.tags or ()}
         return {}
+
+    def attributes(self, arn: str) -> Mapping[str, str]:
+        return ec2_attributes(arn) if arn.startswith("arn:aws:ec2:") else {}
+
+    def image(self, image: str) -> str:
+        if not image.startswith("resolve:"):
+            return image
+        try:
+            return str(image_of(backend("ec2", self._region), {"ImageId": image}).id)
+        except AwsError:  # EC2 will say so
+            return ""
+
+    def default_subnets(self, zone: str) -> tuple[str, ...]:
+        found = sorted(backend("ec2", self._region).get_default_subnets().items())
+        return tuple(str(subnet.id) for name, subnet in found if zone in ("", name))
+
+    def default_group(self, subnet: str) -> str:
+        state = backend("ec2", self._region)
+        found = subnet_of(state, subnet)
+        group = found and state.get_default_security_group(found.vpc_id)
+        return str(group.id) if group else ""
 
     def launch_template(self, wanted: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         try:
