@@ -62,7 +62,7 @@ def _asked_by(cloud: RehearsalCloud, *actions: str) -> set[tuple[str, str]]:
 def test_the_owner_who_looks_lends_nothing(
     cloud: RehearsalCloud, user: Callable[..., User], passing: Callable[[float], None]
 ) -> None:
-    """A stack fails at what its maker may not make, though the root user asks about it meanwhile."""
+    """A stack fails at what its maker may not, though the root user asks about it meanwhile."""
     ada = user("ada", "cloudformation", "sns")
     _create(ada("cloudformation"), "s", _TOPIC_THEN_BUCKET)
     owner = cloud.clients("cloudformation", REGION)
@@ -87,7 +87,7 @@ def test_who_is_refused_changes_nothing(
 def test_two_stacks_at_once_are_judged_each_as_its_makers(
     cloud: RehearsalCloud, user: Callable[..., User], passing: Callable[[float], None]
 ) -> None:
-    """Of two users' stacks, made at the same time, only the one whose maker may gets its bucket."""
+    """Of two users' stacks, made at once, only the one whose maker may gets its bucket."""
     ada = user("ada", "cloudformation", "sns", "s3")
     bob = user("bob", "cloudformation", "sns")
     _create(ada("cloudformation"), "may", _TOPIC_THEN_BUCKET)

@@ -19,7 +19,16 @@ from typing import Any
 from flyback.audit.iam.facts import Facts, NoFacts
 from flyback.errors import UserError
 
-__all__ = ["Called", "Need", "Row", "UnmappedError", "known_operations", "needs", "rows"]
+__all__ = [
+    "Called",
+    "Need",
+    "Row",
+    "UnmappedError",
+    "completed",
+    "known_operations",
+    "needs",
+    "rows",
+]
 
 REFERENCE = "https://docs.aws.amazon.com/service-authorization/latest/reference/"
 
@@ -27,6 +36,11 @@ REFERENCE = "https://docs.aws.amazon.com/service-authorization/latest/reference/
 UNASKED = {
     "sts:GetCallerIdentity": "https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html",
 }
+
+# Services with a key of their own for `aws:ResourceTag` (service authorization reference).
+_OWN_TAG_KEY = frozenset(
+    {"ec2", "ecr", "elasticloadbalancing", "iam", "secretsmanager", "ssm"},
+)
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.]+)(?:=([^}]*))?\}")
 _MAKES_EC2 = re.compile(r"^(Create|Run|Import|Copy|Register|Allocate|Request)")
@@ -143,7 +157,7 @@ def needs(called: Called, facts: Facts | None = None) -> tuple[Need, ...]:
         if _applies(row, called.params)
         for need in _built(row, called, known)
     ]
-    return tuple(_complete(need, called, known) for need in found)
+    return tuple(completed(need, called, known) for need in found)
 
 
 def _rows_of(called: Called) -> tuple[Row, ...]:
@@ -266,16 +280,17 @@ def _expanded(template: str, called: Called) -> Iterator[str]:
         yield _PLACEHOLDER.sub(lambda _, each=values: next(each), filled)  # type: ignore[misc]  # one value for each
 
 
-def _complete(need: Need, called: Called, facts: Facts) -> Need:
+def completed(need: Need, called: Called, facts: Facts) -> Need:
+    """A question with what the account tells of its resource: real path, tags, attributes."""
     resource = facts.canonical(need.resource)
-    service = need.action.partition(":")[0]
+    keeps = (*resource.split(":"), "", "")[2]  # a role is IAM's, also where STS asks
     context: dict[str, str | tuple[str, ...]] = dict(need.context)
-    if service == "ec2":
+    if need.action.startswith("ec2:"):
         context = {**facts.attributes(resource), **context, "ec2:Region": called.region}
-    if service != "s3" and resource != "*":
-        for key, value in facts.tags(resource).items():
-            context[f"aws:ResourceTag/{key}"] = value
-            context[f"{service}:ResourceTag/{key}"] = value
+    for key, value in facts.tags(resource).items():
+        context[f"aws:ResourceTag/{key}"] = value
+        if keeps in _OWN_TAG_KEY:
+            context[f"{keeps}:ResourceTag/{key}"] = value
     return Need(action=need.action, resource=resource, context=context)
 
 

@@ -146,6 +146,14 @@ class CloudFormationGap:
         with self._engine.lock, acting_for(call.number):
             return function(call)
 
+    def tags_of(self, arn: str) -> Mapping[str, str]:
+        """The tags of a stack, by its ARN or by one with `*` for its id; none where it is gone."""
+        _, _, _, region, account, resource = arn.split(":", 5)
+        name = resource.split("/")[1] if "/" in resource else ""
+        stack = self._engine.stacks.find(account, region, arn)
+        stack = stack or self._engine.stacks.find(account, region, name)
+        return stack.target.tags if stack is not None and stack.target is not None else {}
+
     def _get_template(self, call: Call) -> Mapping[str, Any]:
         if call.params.get("ChangeSetName"):
             return answer_template(self._change_sets.template_of(call))

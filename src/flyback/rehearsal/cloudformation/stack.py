@@ -171,7 +171,7 @@ class Register:
 
     def all(self, account: str, region: str) -> Iterator[Stack]:
         """Stacks of one account and region, newest first."""
-        for stack in reversed(self._stacks.values()):
+        for stack in reversed(list(self._stacks.values())):  # IAM reads them unlocked
             if (stack.account, stack.region) == (account, region):
                 yield stack
 

@@ -9,6 +9,7 @@ from flyback.rehearsal.call import AwsError
 from flyback.rehearsal.ec2.placement import image_of
 from flyback.rehearsal.ec2.templates import resolve
 from flyback.rehearsal.iam.attributes import ec2_attributes, subnet_of
+from flyback.rehearsal.iam.tags import TaggedBy, secret_of, tags_of
 from flyback.rehearsal.moto_state import ACCOUNT, backend
 
 __all__ = ["AccountFacts"]
@@ -21,14 +22,21 @@ class AccountFacts:
 
     Args:
         region: Where the call goes.
+        tagged: Where services keep tags that moto does not.
     """
 
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, tagged: TaggedBy) -> None:
         self._region = region
+        self._tagged = tagged
 
     def canonical(self, arn: str) -> str:
         fields = arn.split(":", 5)
-        if len(fields) < 6 or fields[2] != "iam":  # noqa: PLR2004  # fields of an ARN
+        if len(fields) < 6:  # noqa: PLR2004  # fields of an ARN
+            return arn
+        if fields[2] == "secretsmanager":
+            secret = secret_of(arn)
+            return str(secret.arn) if secret is not None else arn
+        if fields[2] != "iam":
             return arn
         kind, _, name = fields[5].partition("/")
         holders = getattr(backend("iam", "global"), _NAMED_BY_PATH.get(kind, ""), {})
@@ -38,17 +46,7 @@ class AccountFacts:
         return arn
 
     def tags(self, arn: str) -> Mapping[str, str]:
-        fields = arn.split(":", 5)
-        if len(fields) < 6:  # noqa: PLR2004  # as above
-            return {}
-        name = fields[5].rpartition("/")[2]
-        if fields[2] == "ec2" and fields[3]:
-            return dict(backend("ec2", fields[3]).tags.get(name, {}))
-        if fields[2] == "iam":
-            for holder in backend("iam", "global").roles.values():
-                if holder.arn == arn:
-                    return {item["Key"]: item["Value"] for item in holder.tags or ()}
-        return {}
+        return tags_of(arn, self._tagged)
 
     def attributes(self, arn: str) -> Mapping[str, str]:
         return ec2_attributes(arn) if arn.startswith("arn:aws:ec2:") else {}

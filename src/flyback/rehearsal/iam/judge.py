@@ -20,6 +20,7 @@ from flyback.audit.iam import (
     needs,
 )
 from flyback.audit.iam.handlers import Handled, Verb, handler_needs
+from flyback.audit.iam.needs import completed
 from flyback.rehearsal.behalf import acted_for
 from flyback.rehearsal.call import AwsError, Call, Response
 from flyback.rehearsal.iam.attached import attached, described, managed_policy, policies_for
@@ -74,6 +75,7 @@ class Judge:
     Attributes:
         secure: Whether clients are taken to speak TLS (`aws:SecureTransport`).
         resource_policies: Service → ARN → the policy of a resource that our own parts keep.
+        resource_tags: Service → ARN → the tags of such a resource.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -85,6 +87,7 @@ class Judge:
         # Clients of the real AWS speak TLS; only the loopback port here does not.
         self.secure = True
         self.resource_policies: dict[str, Callable[[str], Mapping[str, Any] | None]] = {}
+        self.resource_tags: dict[str, Callable[[str], Mapping[str, str]]] = {}
 
     def asked(self, *, after: int = 0) -> tuple[Asked, ...]:
         """Every question, in order of the requests.
@@ -112,7 +115,7 @@ class Judge:
             if subject is None:
                 return
             try:
-                questions = needs(_called(call), AccountFacts(call.region))
+                questions = needs(_called(call), self._facts(call))
             except UnmappedError as error:
                 self._decide_unmapped(call, subject, error)
                 questions = ()
@@ -147,7 +150,8 @@ class Judge:
             with LOCK:
                 subject = self._subject(call, signer)
                 if subject is not None:
-                    self._decide(call, subject, need)
+                    whole = completed(need, _called(call), self._facts(call))
+                    self._decide(call, subject, whole)
 
     def check_token(self, call: Call, identity: WebIdentity) -> None:
         """Let the bearer of a token pass, or refuse them: the role's trust decides alone.
@@ -161,7 +165,7 @@ class Judge:
             context = {**self._environment(call), **identity.context()}
             context["aws:FederatedProvider"] = identity.provider
             subject = _Subject(principal=Principal.from_arn(identity.provider), context=context)
-            for need in needs(_called(call), AccountFacts(call.region)):
+            for need in needs(_called(call), self._facts(call)):
                 self._decide(call, subject, need)
 
     def after(self, call: Call, signer: Signer, response: Response) -> None:
@@ -207,6 +211,9 @@ class Judge:
         self._note(call, principal, need, decision)
         if not decision.allowed:
             raise denial(call.service, principal, need, decision)
+
+    def _facts(self, call: Call) -> AccountFacts:
+        return AccountFacts(call.region, self.resource_tags)
 
     def _decide_unmapped(self, call: Call, subject: _Subject, error: UnmappedError) -> None:
         """Nobody but the root user passes where it is not known what to ask."""
