@@ -277,7 +277,7 @@ def test_a_launch_says_what_aws_lists_for_each_resource() -> None:
     network = {"ec2:Vpc": _VPC, "ec2:Subnet": "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-1"}
     expected = {
         "instance/*": instance,
-        "network-interface/*": {**network, **place},
+        "network-interface/*": {**network, "ec2:AvailabilityZone": "us-east-1a"},
         "subnet/subnet-1": {"ec2:Vpc": _VPC, "ec2:SubnetID": "subnet-1", **place},
         "volume/*": place,
         "image/ami-1": {"ec2:Owner": "amazon", "ec2:ImageID": "ami-1"},
@@ -285,6 +285,7 @@ def test_a_launch_says_what_aws_lists_for_each_resource() -> None:
     for resource, keys in expected.items():
         assert keys.items() <= by[resource].context.items(), resource
     assert set(by) == {*expected, "security-group/sg-1"}
+    assert "ec2:AvailabilityZoneId" not in by["network-interface/*"].context
 
 
 def test_without_a_subnet_the_default_one_and_its_group_are_asked_about() -> None:

@@ -14,6 +14,7 @@ from flyback.audit.iam.launches import launch_needs
 from flyback.audit.iam.needs import Called, Need, UnmappedError, known_operations, needs
 from flyback.audit.iam.parse import PolicyError, parse_policy
 from flyback.audit.iam.principal import Principal
+from flyback.audit.iam.unset import undecided
 
 __all__ = [
     "Asked",
@@ -36,4 +37,5 @@ __all__ = [
     "launch_needs",
     "needs",
     "parse_policy",
+    "undecided",
 ]

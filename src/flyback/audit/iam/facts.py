@@ -20,7 +20,7 @@ class Facts(Protocol):
         ...
 
     def attributes(self, arn: str) -> Mapping[str, str]:
-        """Condition keys that follow from what a resource of EC2's is; none if it is not there."""
+        """Condition keys that follow from what a resource is, of EC2's and IAM's; maybe none."""
         ...
 
     def image(self, image: str) -> str:

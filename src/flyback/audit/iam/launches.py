@@ -229,6 +229,7 @@ def _made(launch: _Launch) -> Iterator[tuple[str, Context]]:
     interfaces = launch.machine.get("NetworkInterfaces") or ()
     public = [item["AssociatePublicIpAddress"] for item in interfaces if _says_public(item)]
     own = {**launch.zone(), **tag_context(tags["network-interface"])}
+    own.pop("ec2:AvailabilityZoneId", None)  # which an interface does not have
     if public:
         own["ec2:AssociatePublicIpAddress"] = str(public[0]).lower()
     if launch.subnet:

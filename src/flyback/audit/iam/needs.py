@@ -42,6 +42,9 @@ _OWN_TAG_KEY = frozenset(
     {"ec2", "ecr", "elasticloadbalancing", "iam", "secretsmanager", "ssm"},
 )
 
+# Actions that know of their resource's tags alone (service authorization reference, IAM and STS).
+_WITHOUT_ATTRIBUTES = ("iam:PassRole", "iam:Tag", "iam:Untag", "iam:List", "sts:")
+
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.]+)(?:=([^}]*))?\}")
 _MAKES_EC2 = re.compile(r"^(Create|Run|Import|Copy|Register|Allocate|Request)")
 
@@ -285,8 +288,10 @@ def completed(need: Need, called: Called, facts: Facts) -> Need:
     resource = facts.canonical(need.resource)
     keeps = (*resource.split(":"), "", "")[2]  # a role is IAM's, also where STS asks
     context: dict[str, str | tuple[str, ...]] = dict(need.context)
+    if not need.action.startswith(_WITHOUT_ATTRIBUTES):
+        context = {**facts.attributes(resource), **context}
     if need.action.startswith("ec2:"):
-        context = {**facts.attributes(resource), **context, "ec2:Region": called.region}
+        context["ec2:Region"] = called.region
     for key, value in facts.tags(resource).items():
         context[f"aws:ResourceTag/{key}"] = value
         if keeps in _OWN_TAG_KEY:

@@ -1,7 +1,8 @@
-"""What EC2 tells IAM of a resource that is there: the condition keys that follow from it.
+"""What EC2 and IAM tell of a resource that is there: the condition keys that follow from it.
 
-Source: service authorization reference, Amazon EC2, "Resource types" (keys of each); EC2 user
-guide, "Condition keys for Amazon EC2". Where a key's value is an ARN, AWS compares ARNs.
+Sources: service authorization reference, Amazon EC2, "Resource types" (keys of each); EC2 user
+guide, "Condition keys for Amazon EC2"; IAM user guide, "IAM and AWS STS condition context keys"
+(iam:PermissionsBoundary).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from flyback.rehearsal.ec2.images import register
 from flyback.rehearsal.moto_state import ACCOUNT, backend
 
-__all__ = ["ec2_attributes", "subnet_of"]
+__all__ = ["boundary_of", "ec2_attributes", "subnet_of"]
 
 Keys = dict[str, str]
 
@@ -29,6 +30,20 @@ def ec2_attributes(arn: str) -> Keys:
     if read is None or not fields[3]:
         return {}
     return read(backend("ec2", fields[3]), identifier)
+
+
+def boundary_of(arn: str) -> Keys:
+    """The key that names the permissions boundary of a role or user; none where there is none.
+
+    Args:
+        arn: Its ARN.
+    """
+    iam = backend("iam", "global")
+    for holder in (*iam.roles.values(), *iam.users.values()):
+        boundary = getattr(holder, "permissions_boundary_arn", None)
+        if holder.arn == arn and boundary:
+            return {"iam:PermissionsBoundary": str(boundary)}
+    return {}
 
 
 def subnet_of(state: Any, identifier: str) -> Any:
@@ -82,7 +97,7 @@ def _interface(state: Any, identifier: str) -> Keys:
         "ec2:NetworkInterfaceID": identifier,
         "ec2:Subnet": _arn(state, "subnet", subnet.id),
         "ec2:Vpc": _arn(state, "vpc", subnet.vpc_id),
-        **_zone(state, subnet.availability_zone),
+        "ec2:AvailabilityZone": str(subnet.availability_zone),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from flyback.rehearsal.call import AwsError
 from flyback.rehearsal.ec2.placement import image_of
 from flyback.rehearsal.ec2.templates import resolve
-from flyback.rehearsal.iam.attributes import ec2_attributes, subnet_of
+from flyback.rehearsal.iam.attributes import boundary_of, ec2_attributes, subnet_of
 from flyback.rehearsal.iam.tags import TaggedBy, secret_of, tags_of
 from flyback.rehearsal.moto_state import ACCOUNT, backend
 
@@ -49,7 +49,9 @@ class AccountFacts:
         return tags_of(arn, self._tagged)
 
     def attributes(self, arn: str) -> Mapping[str, str]:
-        return ec2_attributes(arn) if arn.startswith("arn:aws:ec2:") else {}
+        if arn.startswith("arn:aws:ec2:"):
+            return ec2_attributes(arn)
+        return boundary_of(arn) if arn.startswith("arn:aws:iam:") else {}
 
     def image(self, image: str) -> str:
         if not image.startswith("resolve:"):

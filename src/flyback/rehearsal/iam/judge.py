@@ -18,6 +18,7 @@ from flyback.audit.iam import (
     UnmappedError,
     evaluate,
     needs,
+    undecided,
 )
 from flyback.audit.iam.handlers import Handled, Verb, handler_needs
 from flyback.audit.iam.needs import completed
@@ -207,6 +208,9 @@ class Judge:
             resource=need.resource,
             context=need.context,
         )
+        missing = undecided(request, policies)
+        if missing:
+            raise _undecided(need, missing)
         decision = evaluate(request, policies)
         self._note(call, principal, need, decision)
         if not decision.allowed:
@@ -306,6 +310,15 @@ def _called(call: Call) -> Called:
         params=call.params,
         region=call.region,
         account=call.account,
+    )
+
+
+def _undecided(need: Need, key: str) -> AwsError:
+    return AwsError(
+        "NotEmulated",
+        f"this rehearsal does not know {key} for {need.action} on {need.resource}, and a policy "
+        "decides by it; see docs/permissions.md, What is not modelled",
+        501,
     )
 
 
