@@ -46,8 +46,9 @@ _HIDES_ABSENCE = frozenset({"GetObject", "HeadObject"})
 _NOT_FOUND = 404
 
 
-# Claim of a token that asks for session tags (IAM user guide, "Passing session tags in AWS STS").
-_TOKENS_TAGS = "https://aws.amazon.com/tags"
+# Claims of a token that give its session tags or a source identity (IAM user guide, "Passing
+# session tags in AWS STS", "Monitor and control actions taken with assumed roles").
+_NOT_READ = ("https://aws.amazon.com/tags", "https://aws.amazon.com/source_identity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +159,11 @@ class Judge:
         """Let the bearer of a token pass, or refuse them: the role's trust decides alone.
 
         Raises:
-            AwsError: AWS's own refusal; or the token brings session tags.
+            AwsError: AWS's own refusal; or the token says more than is read here.
         """
-        if _TOKENS_TAGS in identity.claims:
-            raise AwsError("NotEmulated", f"this rehearsal does not read {_TOKENS_TAGS}", 501)
+        for claim in _NOT_READ:
+            if claim in identity.claims:
+                raise AwsError("NotEmulated", f"this rehearsal does not read {claim}", 501)
         with LOCK:
             context = {**self._environment(call), **identity.context()}
             context["aws:FederatedProvider"] = identity.provider
