@@ -326,6 +326,7 @@ def test_a_fleets_machines_are_of_its_market(market: str) -> None:
         if need.action != "ec2:CreateTags"
     }
     assert told == {("ec2:RunInstances", market), ("ec2:CreateFleet", None)}
+    assert {need.context.get("aws:RequestTag/flyback:run-id") for need in machines} == {"r"}
 
 
 def test_an_image_by_parameter_asks_for_the_parameter() -> None:

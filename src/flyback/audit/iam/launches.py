@@ -175,6 +175,7 @@ def _fleet_parts(
         for launch in whole.placed():
             own = _instance(launch)
             listed = {key: own[key] for key in own if not key.startswith(_NOT_OF_FLEETS)}
+            listed |= tag_context(_tags_by_kind(machine)["instance"])
             found: dict[str, Context] = {launch.arn("instance"): listed}
             if template:
                 found[launch.arn("launch-template", template)] = {}
