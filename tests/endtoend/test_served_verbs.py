@@ -97,6 +97,30 @@ def test_every_verb_works_against_a_served_cloud(flyback: Flyback, home: Path) -
     assert not (Path(os.environ["HOME"]) / ".flyback").exists()
 
 
+@pytest.mark.usefixtures("served")
+def test_a_served_machine_is_extended_and_stopped(flyback: Flyback, tmp_path: Path) -> None:
+    """`extend` tags the machine and `stop` ends it, whatever its deployment is called."""
+    (tmp_path / "work").mkdir()
+    job = {
+        "name": "waits",
+        "workdir": "work",
+        "command": ["python3", "-c", "import time; time.sleep(600)"],
+        "engine": "ec2",
+        "resources": {"count": 0, "vcpus": 2, "memory_gib": 4},
+    }
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(job))
+    cloud = ("--cloud", "rehearsal", "--name", "lab")
+    assert flyback("up", *cloud).returncode == 0
+    launched = flyback("run", path, *cloud, "--detach", "--json")
+    assert launched.returncode == 0, launched.stderr
+    run_id = json.loads(launched.stdout.splitlines()[-1])["run_id"]
+    extended = flyback("extend", run_id, "--hours", "0.1")
+    assert extended.returncode == 0, extended.stderr
+    stopped = flyback("stop", run_id)
+    assert "INTERRUPTED (stopped)" in stopped.stderr + stopped.stdout, stopped.stderr
+
+
 def test_python_says_what_the_command_line_says() -> None:
     """Every verb is a function of the package, or a method of what `run` gives."""
     twins = {"audit": "footprint", "ps": "standing", "rehearsal": "serve", "results": "results"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class Automation:
         functions: Invocations, past and to come.
         workshop: What functions run in.
         tagging: What carries which tags, those of moto's included.
+        tags: Service → ARN → tags of what moto does not hold.
         gaps: Their APIs.
     """
 
@@ -39,6 +40,7 @@ class Automation:
     functions: Invocations
     workshop: Workshop
     tagging: TaggingGap
+    tags: Mapping[str, Callable[[str], Mapping[str, str]]]
     gaps: tuple[Gap, ...]
 
     def tell_of(self, machines: Machines) -> None:
@@ -72,6 +74,7 @@ def automate(
         functions=functions,
         workshop=workshop,
         tagging=tagging,
+        tags={"lambda": registry.tags_of, "scheduler": schedules.tags_of},
         gaps=(
             LambdaGap(
                 registry,

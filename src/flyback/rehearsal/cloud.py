@@ -262,6 +262,7 @@ class RehearsalCloud:
         stack.callback(parts.workshop.close)
         self.registry, self.tagging = parts.registry, parts.tagging
         self.judge.resource_policies["lambda"] = parts.registry.policy_of
+        self.judge.resource_tags.update(parts.tags)
         self.bus, self.timetable = parts.bus, parts.timetable
         self.functions, self.workshop = parts.functions, parts.workshop
         parts.tell_of(self.machines)
@@ -284,6 +285,12 @@ class RehearsalCloud:
     def _gaps(self) -> tuple[Gap, ...]:
         from flyback.rehearsal.cloudformation import CloudFormationGap
 
+        stacks = CloudFormationGap(
+            lambda service, region: self.clients(service, region, "cloudformation"),
+            self.clock,
+            lambda handled, verb: self.judge.check_handler(handled, verb, self.journal.last),
+        )
+        self.judge.resource_tags["cloudformation"] = stacks.tags_of
         return (
             Ec2Gap(self.machines, self.market),
             SpotHistoryGap(self.market, self.clock.now),
@@ -292,11 +299,7 @@ class RehearsalCloud:
             SsmGap(),
             StsGap(),
             IamGap(),
-            CloudFormationGap(
-                lambda service, region: self.clients(service, region, "cloudformation"),
-                self.clock,
-                lambda handled, verb: self.judge.check_handler(handled, verb, self.journal.last),
-            ),
+            stacks,
         )
 
     def _attach_machines(self, stack: contextlib.ExitStack) -> None:

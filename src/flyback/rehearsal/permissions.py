@@ -16,7 +16,7 @@ _LINKED = "/aws-service-role/"
 
 
 class StsGap:
-    """The principal as the authorizer knows it; roles that exist."""
+    """The principal as the authorizer knows it; roles and session policies that exist."""
 
     service = "sts"
     operations = frozenset({"GetCallerIdentity", "AssumeRole", "DecodeAuthorizationMessage"})
@@ -26,6 +26,7 @@ class StsGap:
     ) -> Mapping[str, Any] | Response:
         if call.operation == "AssumeRole":
             _check_role(call)
+            _check_policies(call)
             return forward(call)
         if call.operation == "DecodeAuthorizationMessage":
             return {"DecodedMessage": decoded(str(call.params.get("EncodedMessage", "")))}
@@ -66,6 +67,18 @@ class IamGap:
                     "different suffix.",
                 )
         return forward(call)
+
+
+def _check_policies(call: Call) -> None:
+    """Managed session policies that can be read: without one the session would be unlimited."""
+    for item in call.params.get("PolicyArns") or ():
+        arn = str(item.get("arn"))
+        with LOCK:
+            known = arn in backend("iam", "global").managed_policies
+        if not known and ":iam::aws:" in arn:
+            raise AwsError("NotEmulated", f"this rehearsal does not hold AWS's policy {arn}", 501)
+        if not known:
+            raise AwsError("MalformedPolicyDocument", f"{arn} is no policy of this account")
 
 
 def _check_role(call: Call) -> None:

@@ -27,14 +27,41 @@ def _called(service: str, operation: str, **params: Any) -> Called:
     )
 
 
+_VPC = "arn:aws:ec2:us-east-1:123456789012:vpc/vpc-1"
+_ATTRIBUTES = {
+    "image/ami-1": {"ec2:Owner": "amazon", "ec2:RootDeviceType": "ebs"},
+    **{
+        f"subnet/subnet-{number}": {
+            "ec2:AvailabilityZone": f"us-east-1{letter}",
+            "ec2:AvailabilityZoneId": f"use1-az{number}",
+            "ec2:Vpc": _VPC,
+        }
+        for number, letter in ((1, "a"), (2, "b"), (3, "c"))
+    },
+    "security-group/sg-beside-subnet-3": {"ec2:Vpc": _VPC},
+}
+
+
 class Known:
-    """An account with one launch template, one profile and one tagged machine."""
+    """An account with one launch template, one profile, one tagged machine, a default subnet."""
 
     def canonical(self, arn: str) -> str:
         return arn
 
     def tags(self, arn: str) -> Mapping[str, str]:
         return {"flyback:name": "lab"} if arn.endswith("/i-1") else {}
+
+    def attributes(self, arn: str) -> Mapping[str, str]:
+        return _ATTRIBUTES.get(arn.rpartition(":")[2], {})
+
+    def image(self, image: str) -> str:
+        return "ami-1" if image.startswith("resolve:") else image
+
+    def default_subnets(self, zone: str) -> tuple[str, ...]:
+        return ("subnet-3",) if zone in ("", "us-east-1c") else ()
+
+    def default_group(self, subnet: str) -> str:
+        return f"sg-beside-{subnet}"
 
     def launch_template(self, wanted: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         del wanted
@@ -173,7 +200,8 @@ def _fleet(market: str = "on-demand") -> tuple[Need, ...]:
 
 def test_a_spot_machine_asks_for_its_request_too() -> None:
     """RunInstances on the spot request, which bears no tag; by fleet or by itself, spot alone."""
-    (more,) = [need for need in _fleet("spot") if need not in _fleet()]
+    other = {(need.action, need.resource) for need in _fleet()}
+    (more,) = [need for need in _fleet("spot") if (need.action, need.resource) not in other]
     request = "arn:aws:ec2:us-east-1:123456789012:spot-instances-request/*"
     assert (more.action, more.resource) == ("ec2:RunInstances", request)
     assert not [key for key in more.context if key.startswith("aws:RequestTag")]
@@ -209,7 +237,14 @@ def test_a_fleets_questions_bear_tags_types_and_the_service_that_takes_the_role(
         for need in found
         if need.action == "ec2:RunInstances" and "instance/*" in need.resource
     ]
-    assert [need.context["ec2:InstanceType"] for need in machines] == ["g4dn.xlarge", "g6.xlarge"]
+    assert [
+        (need.context["ec2:InstanceType"], need.context["ec2:AvailabilityZone"])
+        for need in machines
+    ] == [
+        (kind, zone)
+        for kind in ("g4dn.xlarge", "g6.xlarge")
+        for zone in ("us-east-1a", "us-east-1b")
+    ]
     assert machines[0].context["aws:TagKeys"] == ("Project", "flyback:run-id")
     assert machines[0].context["ec2:LaunchTemplate"].endswith("launch-template/lt-1")  # type: ignore[union-attr]  # one value
     passed = next(need for need in found if need.action == "iam:PassRole")
@@ -222,6 +257,76 @@ def test_a_fleets_questions_bear_tags_types_and_the_service_that_takes_the_role(
     assert actions == {
         "fleet/*": "CreateFleet", "instance/*": "RunInstances", "volume/*": "RunInstances",
     }  # fmt: skip
+
+
+def _launch(**params: Any) -> dict[str, Need]:
+    """RunInstances' own questions, by resource; each is asked once."""
+    found = needs(_called("ec2", "RunInstances", InstanceType="x", **params), Known())
+    asked = [need for need in found if need.action == "ec2:RunInstances"]
+    by = {need.resource.rpartition(":")[2]: need for need in asked}
+    assert len(by) == len(asked)
+    return by
+
+
+def test_a_launch_says_what_aws_lists_for_each_resource() -> None:
+    """Market, tenancy, zone, network, owner and root device, each where the reference has it."""
+    by = _launch(ImageId="ami-1", SubnetId="subnet-1", SecurityGroupIds=["sg-1"])
+    place = {"ec2:AvailabilityZone": "us-east-1a", "ec2:AvailabilityZoneId": "use1-az1"}
+    instance = {"ec2:InstanceMarketType": "on-demand", "ec2:Tenancy": "default"}
+    instance |= {"ec2:RootDeviceType": "ebs", "ec2:EbsOptimized": "false", **place}
+    network = {"ec2:Vpc": _VPC, "ec2:Subnet": "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-1"}
+    expected = {
+        "instance/*": instance,
+        "network-interface/*": {**network, "ec2:AvailabilityZone": "us-east-1a"},
+        "subnet/subnet-1": {"ec2:Vpc": _VPC, "ec2:SubnetID": "subnet-1", **place},
+        "volume/*": place,
+        "image/ami-1": {"ec2:Owner": "amazon", "ec2:ImageID": "ami-1"},
+    }
+    for resource, keys in expected.items():
+        assert keys.items() <= by[resource].context.items(), resource
+    assert set(by) == {*expected, "security-group/sg-1"}
+    assert "ec2:AvailabilityZoneId" not in by["network-interface/*"].context
+
+
+def test_without_a_subnet_the_default_one_and_its_group_are_asked_about() -> None:
+    """As EC2 takes them; in the zone that the request names, if it names one."""
+    for placement in ({}, {"Placement": {"AvailabilityZone": "us-east-1c"}}):
+        by = _launch(ImageId="ami-1", **placement)
+        assert {"subnet/subnet-3", "security-group/sg-beside-subnet-3"} <= set(by)
+        assert by["instance/*"].context["ec2:AvailabilityZone"] == "us-east-1c"
+    elsewhere = _launch(ImageId="ami-1", Placement={"AvailabilityZone": "us-east-1d"})
+    assert not [resource for resource in elsewhere if resource.startswith("subnet")]
+
+
+def test_what_a_request_names_is_asked_about() -> None:
+    """A key pair, a placement group, a snapshot; a profile by name is known by its ARN."""
+    by = _launch(
+        ImageId="resolve:ssm:/mine",
+        KeyName="mine",
+        IamInstanceProfile={"Arn": "arn:aws:iam::123456789012:instance-profile/p"},
+        Placement={"GroupName": "near", "Tenancy": "dedicated"},
+        BlockDeviceMappings=[{"Ebs": {"SnapshotId": "snap-1", "Iops": 3000}}],
+        InstanceMarketOptions={"MarketType": "spot"},
+    )
+    assert {"image/ami-1", "key-pair/mine", "placement-group/near", "snapshot/snap-1"} <= set(by)
+    context = by["instance/*"].context
+    assert (context["ec2:Tenancy"], context["ec2:InstanceMarketType"]) == ("dedicated", "spot")
+    volume = by["volume/*"].context
+    assert volume["ec2:VolumeIops"] == "3000"
+    assert volume["ec2:ParentSnapshot"] == "arn:aws:ec2:us-east-1::snapshot/snap-1"
+
+
+@pytest.mark.parametrize("market", ["spot", "on-demand"])
+def test_a_fleets_machines_are_of_its_market(market: str) -> None:
+    """RunInstances says which; CreateFleet, which does not take that key, does not."""
+    machines = [need for need in _fleet(market) if need.resource.endswith(":instance/*")]
+    told = {
+        (need.action, need.context.get("ec2:InstanceMarketType"))
+        for need in machines
+        if need.action != "ec2:CreateTags"
+    }
+    assert told == {("ec2:RunInstances", market), ("ec2:CreateFleet", None)}
+    assert {need.context.get("aws:RequestTag/flyback:run-id") for need in machines} == {"r"}
 
 
 def test_an_image_by_parameter_asks_for_the_parameter() -> None:
@@ -327,3 +432,11 @@ def test_the_tag_in_a_policy_is_the_deployments() -> None:
     ]
     expected = {"StringEquals": {"aws:ResourceTag/flyback:name": [PLACE.name]}}
     assert statement["Condition"] == expected
+
+
+def test_a_policy_for_deployments_of_any_name_compares_by_pattern() -> None:
+    """`*` for the name means every name, and still a machine that has one."""
+    found = [Wanted(action="ec2:TerminateInstances", resource="*", condition=_TAGGED)]
+    document = policy_of(found, dataclasses.replace(PLACE, name="*"))
+    (statement,) = document["Statement"]
+    assert statement["Condition"] == {"StringLike": {"aws:ResourceTag/flyback:name": ["*"]}}

@@ -120,6 +120,37 @@ def test_expiry_and_audience(
     assert _refusal(lambda: ask(other)) == ("InvalidIdentityToken", "Incorrect token audience")
 
 
+@pytest.mark.parametrize("claim", ["tags", "source_identity"])
+def test_what_a_token_says_of_its_session_is_not_passed_over(
+    cloud: RehearsalCloud, ask: Callable[..., Any], claim: str
+) -> None:
+    """Session tags and a source identity are not read from tokens, and the refusal says so."""
+    name = f"https://aws.amazon.com/{claim}"
+    code, message = _refusal(lambda: ask(cloud.issuers.token({**CLAIMS, name: "x"})))
+    assert (code, name in message) == ("NotEmulated", True)
+
+
+def test_a_tokens_session_shows_its_provider(
+    cloud: RehearsalCloud, ask: Callable[..., Any]
+) -> None:
+    """`aws:FederatedProvider`: asked of the trust, and of whatever the session does."""
+    keys = ask(cloud.issuers.token(CLAIMS))["Credentials"]
+    s3 = boto3.client(
+        "s3",
+        region_name=REGION,
+        endpoint_url=cloud.endpoint,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    assert _refusal(s3.list_buckets)[0] == "AccessDenied"
+    provider = f"arn:aws:iam::123456789012:oidc-provider/{ISSUER}"
+    taken, listed = cloud.judge.asked()[-2:]
+    assert taken.action == "sts:AssumeRoleWithWebIdentity"
+    for asked in (taken, listed):
+        assert asked.context["aws:FederatedProvider"] == provider
+
+
 def test_saml_is_not_emulated(cloud: RehearsalCloud) -> None:
     """An assertion that nobody checks opens nothing."""
     with pytest.raises(ClientError, match="not emulated"):

@@ -9,10 +9,12 @@ from __future__ import annotations
 from flyback.audit.iam.asked import Asked, Attached, answer
 from flyback.audit.iam.document import Condition, Policy, Statement
 from flyback.audit.iam.evaluate import Decision, Policies, Request, evaluate
+from flyback.audit.iam.facts import Facts
 from flyback.audit.iam.launches import launch_needs
-from flyback.audit.iam.needs import Called, Facts, Need, UnmappedError, known_operations, needs
+from flyback.audit.iam.needs import Called, Need, UnmappedError, known_operations, needs
 from flyback.audit.iam.parse import PolicyError, parse_policy
 from flyback.audit.iam.principal import Principal
+from flyback.audit.iam.unset import undecided
 
 __all__ = [
     "Asked",
@@ -35,4 +37,5 @@ __all__ = [
     "launch_needs",
     "needs",
     "parse_policy",
+    "undecided",
 ]

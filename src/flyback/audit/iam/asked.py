@@ -16,7 +16,12 @@ __all__ = ["Asked", "Attached", "answer", "concerns"]
 
 Context = Mapping[str, str | tuple[str, ...]]
 
-TRUST_ACTIONS = ("sts:assumerole", "sts:assumerolewithwebidentity", "sts:tagsession")
+TRUST_ACTIONS = (
+    "sts:assumerole",
+    "sts:assumerolewithwebidentity",
+    "sts:setsourceidentity",
+    "sts:tagsession",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

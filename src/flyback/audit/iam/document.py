@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
+
+from flyback.audit.iam.patterns import variables_in
 
 __all__ = ["Condition", "Kind", "Policy", "Statement"]
 
@@ -30,6 +33,11 @@ class Condition:
     if_exists: bool = False
     key: str
     values: tuple[str, ...]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Its key, and those of the variables in its values, in lower case."""
+        return frozenset((self.key, *variables_in(self.values)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +72,12 @@ class Statement:
     not_principals: Mapping[str, tuple[str, ...]] | None = field(default=None, hash=False)
     conditions: tuple[Condition, ...] = ()
 
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Every condition key that it asks for, in lower case."""
+        variables = variables_in((*(self.resources or ()), *(self.not_resources or ())))
+        return frozenset(variables).union(*(item.keys for item in self.conditions))
+
     def __str__(self) -> str:
         return f"{self.policy}: Statement[{self.index}]" + (f" ({self.sid})" if self.sid else "")
 
@@ -75,3 +89,8 @@ class Policy:
     name: str
     kind: Kind
     statements: tuple[Statement, ...]
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Every condition key that it asks for, in lower case."""
+        return frozenset[str]().union(*(statement.keys for statement in self.statements))

@@ -49,7 +49,7 @@ _VERSION = "2012-10-17"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Which deployment, where.
+    """Which deployment, where; `*` in any part stands for whatever is there.
 
     Args:
         name: Of the deployment.
@@ -240,7 +240,9 @@ def _statement(
         "Resource": sorted(found),
     }
     if key:
-        statement["Condition"] = {"StringEquals": {key: sorted(values)}}
+        texts = sorted(values)
+        operator = "StringLike" if any("*" in text for text in texts) else "StringEquals"
+        statement["Condition"] = {operator: {key: texts}}
     return statement
 
 

@@ -14,11 +14,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from itertools import product
-from typing import Any, Protocol
+from typing import Any
 
+from flyback.audit.iam.facts import Facts, NoFacts
 from flyback.errors import UserError
 
-__all__ = ["Called", "Facts", "Need", "Row", "UnmappedError", "known_operations", "needs", "rows"]
+__all__ = [
+    "Called",
+    "Need",
+    "Row",
+    "UnmappedError",
+    "completed",
+    "known_operations",
+    "needs",
+    "rows",
+]
 
 REFERENCE = "https://docs.aws.amazon.com/service-authorization/latest/reference/"
 
@@ -26,6 +36,14 @@ REFERENCE = "https://docs.aws.amazon.com/service-authorization/latest/reference/
 UNASKED = {
     "sts:GetCallerIdentity": "https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html",
 }
+
+# Services with a key of their own for `aws:ResourceTag` (service authorization reference).
+_OWN_TAG_KEY = frozenset(
+    {"ec2", "ecr", "elasticloadbalancing", "iam", "secretsmanager", "ssm"},
+)
+
+# Actions that know of their resource's tags alone (service authorization reference, IAM and STS).
+_WITHOUT_ATTRIBUTES = ("iam:PassRole", "iam:Tag", "iam:Untag", "iam:List", "sts:")
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.]+)(?:=([^}]*))?\}")
 _MAKES_EC2 = re.compile(r"^(Create|Run|Import|Copy|Register|Allocate|Request)")
@@ -78,44 +96,6 @@ class Need:
     context: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
-class Facts(Protocol):
-    """What the account holds, as far as questions to IAM depend on it."""
-
-    def canonical(self, arn: str) -> str:
-        """An ARN with the path that its role, user or profile really has."""
-        ...
-
-    def tags(self, arn: str) -> Mapping[str, str]:
-        """Tags of a resource; empty where it has none or is not there."""
-        ...
-
-    def launch_template(self, wanted: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        """Id and data of the launch template that a LaunchTemplateSpecification names."""
-        ...
-
-    def profile_role(self, profile: Mapping[str, Any]) -> str:
-        """ARN of the role in an instance profile given by Arn or Name; empty where unknown."""
-        ...
-
-
-class NoFacts:
-    """An account of which nothing is known."""
-
-    def canonical(self, arn: str) -> str:
-        return arn
-
-    def tags(self, arn: str) -> Mapping[str, str]:
-        del arn
-        return {}
-
-    def launch_template(self, wanted: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        return str(wanted.get("LaunchTemplateId", "*")), {}
-
-    def profile_role(self, profile: Mapping[str, Any]) -> str:
-        del profile
-        return ""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One row of the table.
@@ -137,7 +117,7 @@ class Row:
     source: str
 
 
-Builder = Callable[[Called, "Facts", Row], Iterator[Need]]
+Builder = Callable[[Called, Facts, Row], Iterator[Need]]
 BUILDERS: dict[str, Builder] = {}
 
 
@@ -180,7 +160,7 @@ def needs(called: Called, facts: Facts | None = None) -> tuple[Need, ...]:
         if _applies(row, called.params)
         for need in _built(row, called, known)
     ]
-    return tuple(_complete(need, called, known) for need in found)
+    return tuple(completed(need, called, known) for need in found)
 
 
 def _rows_of(called: Called) -> tuple[Row, ...]:
@@ -303,16 +283,19 @@ def _expanded(template: str, called: Called) -> Iterator[str]:
         yield _PLACEHOLDER.sub(lambda _, each=values: next(each), filled)  # type: ignore[misc]  # one value for each
 
 
-def _complete(need: Need, called: Called, facts: Facts) -> Need:
+def completed(need: Need, called: Called, facts: Facts) -> Need:
+    """A question with what the account tells of its resource: real path, tags, attributes."""
     resource = facts.canonical(need.resource)
-    service = need.action.partition(":")[0]
+    keeps = (*resource.split(":"), "", "")[2]  # a role is IAM's, also where STS asks
     context: dict[str, str | tuple[str, ...]] = dict(need.context)
-    if service == "ec2":
+    if not need.action.startswith(_WITHOUT_ATTRIBUTES):
+        context = {**facts.attributes(resource), **context}
+    if need.action.startswith("ec2:"):
         context["ec2:Region"] = called.region
-    if service != "s3" and resource != "*":
-        for key, value in facts.tags(resource).items():
-            context[f"aws:ResourceTag/{key}"] = value
-            context[f"{service}:ResourceTag/{key}"] = value
+    for key, value in facts.tags(resource).items():
+        context[f"aws:ResourceTag/{key}"] = value
+        if keeps in _OWN_TAG_KEY:
+            context[f"{keeps}:ResourceTag/{key}"] = value
     return Need(action=need.action, resource=resource, context=context)
 
 

@@ -9,9 +9,17 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
-__all__ = ["UnresolvedError", "arn_matches", "expand", "like", "literal"]
+__all__ = [
+    "UnresolvedError",
+    "arn_matches",
+    "expand",
+    "like",
+    "literal",
+    "variables_in",
+    "without_variables",
+]
 
 Lookup = Callable[[str], str | None]
 
@@ -51,6 +59,20 @@ def expand(text: str, lookup: Lookup) -> str:
         return known.translate(_MASK)
 
     return _VARIABLE.sub(value, text)
+
+
+def variables_in(texts: Iterable[str]) -> frozenset[str]:
+    """Keys of the policy variables in some texts, in lower case."""
+    return frozenset(_key_of(found) for text in texts for found in _VARIABLE.findall(text))
+
+
+def without_variables(text: str, keys: Collection[str]) -> str:
+    """A text with `*` for the variables of these keys."""
+    return _VARIABLE.sub(lambda found: "*" if _key_of(found[1]) in keys else found[0], text)
+
+
+def _key_of(variable: str) -> str:
+    return variable.partition(",")[0].strip().lower()
 
 
 def literal(expanded: str) -> str:

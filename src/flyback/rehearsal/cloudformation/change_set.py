@@ -106,7 +106,7 @@ class ChangeSets:
             with self._engine.lock:
                 self._think(found)
 
-        self._engine.clock.spawn(f"cloudformation change set {self._made}", think)
+        self._engine.spawn(f"change set {self._made}", think)
         return {"Id": found.id, "StackId": stack.id}
 
     def describe(self, call: Call) -> dict[str, Any]:

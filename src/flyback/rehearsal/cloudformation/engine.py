@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from flyback.audit.iam.handlers import Handled, Verb
+from flyback.rehearsal.behalf import acted_for, acting_for
 from flyback.rehearsal.cloudformation.names import partition_of, suffix
 from flyback.rehearsal.cloudformation.resources.handler import Desired, Site
 from flyback.rehearsal.cloudformation.stack import Register, Stack
@@ -100,7 +101,17 @@ class Engine:
         """Work on a stack in a thread of its own, in simulated time."""
         stack.working = True
         self._operations += 1
-        self.clock.spawn(f"cloudformation {stack.name} {self._operations}", work)
+        self.spawn(f"{stack.name} {self._operations}", work)
+
+    def spawn(self, name: str, work: Callable[[Clock], None]) -> None:
+        """Go on with a request in a thread of its own, in its caller's name."""
+        request = acted_for()
+
+        def body(clock: Clock) -> None:
+            with acting_for(request):
+                work(clock)
+
+        self.clock.spawn(f"cloudformation {name}", body)
 
     def _client_in(self, region: str, service: str) -> Any:
         return self.client(service, region)

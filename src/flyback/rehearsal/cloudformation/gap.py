@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from flyback.rehearsal.behalf import acting_for
 from flyback.rehearsal.call import Call, Response
 from flyback.rehearsal.cloudformation.about_templates import (
     answer_template,
@@ -142,8 +143,16 @@ class CloudFormationGap:
         for name in sorted(_REFUSED.get(call.operation, ())):
             if _given(call.params.get(name)):
                 raise NotEmulatedError(f"{name} of cloudformation:{call.operation}")
-        with self._engine.lock:
+        with self._engine.lock, acting_for(call.number):
             return function(call)
+
+    def tags_of(self, arn: str) -> Mapping[str, str]:
+        """The tags of a stack, by its ARN or by one with `*` for its id; none where it is gone."""
+        _, _, _, region, account, resource = arn.split(":", 5)
+        name = resource.split("/")[1] if "/" in resource else ""
+        stack = self._engine.stacks.find(account, region, arn)
+        stack = stack or self._engine.stacks.find(account, region, name)
+        return stack.target.tags if stack is not None and stack.target is not None else {}
 
     def _get_template(self, call: Call) -> Mapping[str, Any]:
         if call.params.get("ChangeSetName"):

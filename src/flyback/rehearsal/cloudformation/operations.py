@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from flyback.rehearsal.behalf import acting_for
 from flyback.rehearsal.call import AwsError
 from flyback.rehearsal.cloudformation.deploy import Deployment
 from flyback.rehearsal.cloudformation.design import outputs
@@ -35,7 +36,7 @@ def create(engine: Engine, stack: Stack, clock: Clock, on_failure: str) -> None:
     if not reason and not outcome.stopped and _rest(engine, stack, "CREATE_COMPLETE"):
         return
     if stack.delete_wanted:
-        delete(engine, stack, clock, ())
+        _give_way(engine, stack, clock)
     elif on_failure == "DO_NOTHING":
         _rest(engine, stack, "CREATE_FAILED", reason)
     elif on_failure == "DELETE":
@@ -105,6 +106,12 @@ def delete(engine: Engine, stack: Stack, clock: Clock, retain: Collection[str]) 
     _rest(engine, stack, "DELETE_COMPLETE")
 
 
+def _give_way(engine: Engine, stack: Stack, clock: Clock) -> None:
+    """Delete what was still being made, in the name of who asked for that."""
+    with acting_for(stack.delete_request):
+        delete(engine, stack, clock, ())
+
+
 def _roll_back_create(engine: Engine, stack: Stack, clock: Clock, reason: str) -> None:
     stack.to("ROLLBACK_IN_PROGRESS", clock.now(), f"{reason}Rollback requested by user.")
     keep = {
@@ -118,7 +125,7 @@ def _roll_back_create(engine: Engine, stack: Stack, clock: Clock, reason: str) -
     else:
         ended = _rest(engine, stack, "ROLLBACK_COMPLETE")
     if not ended:
-        delete(engine, stack, clock, ())
+        _give_way(engine, stack, clock)
 
 
 def _roll_back_update(  # what was, what was done, and why it failed

@@ -104,7 +104,7 @@ def delete_stack(engine: Engine, call: Call) -> dict[str, Any]:
     stack.request_token = str(call.params.get("ClientRequestToken") or "")
     stack.to("DELETE_IN_PROGRESS", engine.clock.now(), "User Initiated")
     if stack.working:  # its thread finds out when it next wakes, and deletes
-        stack.delete_wanted = True
+        stack.delete_wanted, stack.delete_request = True, call.number
     else:
         engine.begin(stack, lambda clock: delete(engine, stack, clock, retain))
     return {}

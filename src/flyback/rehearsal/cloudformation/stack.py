@@ -89,6 +89,7 @@ class Stack:
         created: Simulated seconds since the epoch.
         target: What it is, or is becoming; None while it is only reviewed.
         request_token: The caller's token for the operation under way.
+        delete_request: Number of the request to delete it, where `delete_wanted`.
         undo: Tries again to roll back an update whose rollback failed.
     """
 
@@ -112,6 +113,7 @@ class Stack:
     change_set_id: str = ""
     request_token: str = ""
     delete_wanted: bool = False
+    delete_request: int = 0
     working: bool = False
     created_names: int = 0
     undo: Callable[[Clock], None] | None = None
@@ -169,7 +171,7 @@ class Register:
 
     def all(self, account: str, region: str) -> Iterator[Stack]:
         """Stacks of one account and region, newest first."""
-        for stack in reversed(self._stacks.values()):
+        for stack in reversed(list(self._stacks.values())):  # IAM reads them unlocked
             if (stack.account, stack.region) == (account, region):
                 yield stack
 

@@ -167,6 +167,11 @@ class Registry:
         found = self.find(arn.split(":")[3], arn)
         return found.document if found is not None and found.policy else None
 
+    def tags_of(self, arn: str) -> Mapping[str, str]:
+        """The tags of a function; none where there is none."""
+        found = self.find(arn.split(":")[3], arn)
+        return found.tags if found is not None else {}
+
     def put(self, function: Function) -> Function:
         """Keep a function, in place of an earlier state of it."""
         with self._lock:

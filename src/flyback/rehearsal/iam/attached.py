@@ -13,7 +13,7 @@ from flyback.audit.iam.asked import TRUST_ACTIONS
 from flyback.audit.iam.document import Kind
 from flyback.rehearsal.moto_state import backend
 
-__all__ = ["Others", "attached", "described", "policies_for", "role_by_arn"]
+__all__ = ["Others", "attached", "described", "managed_policy", "policies_for", "role_by_arn"]
 
 Others = Mapping[str, Callable[[str], Mapping[str, Any] | None]]
 
@@ -64,6 +64,12 @@ def policies_for(
         session=(_parsed(session_policy, "session policy"),) if session_policy else None,
         needs="resource" if trusting else "either",
     )
+
+
+def managed_policy(arn: str) -> Policy | None:
+    """A managed policy as it is by default; None where there is none."""
+    found = backend("iam", "global").managed_policies.get(arn)
+    return _parsed(_managed(found), arn) if found else None
 
 
 def role_by_arn(arn: str) -> Any:
@@ -117,8 +123,8 @@ def _of_identity(
     boundary = getattr(holder, "permissions_boundary_arn", None)
     if not boundary:
         return identity, None
-    managed = backend("iam", "global").managed_policies.get(boundary)
-    return identity, (_parsed(_managed(managed), boundary),) if managed else ()
+    found = managed_policy(boundary)
+    return identity, (found,) if found else ()
 
 
 def _documents(holder: Any) -> Iterator[tuple[str, str]]:

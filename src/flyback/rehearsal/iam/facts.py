@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyback.rehearsal.call import AwsError
+from flyback.rehearsal.ec2.placement import image_of
 from flyback.rehearsal.ec2.templates import resolve
+from flyback.rehearsal.iam.attributes import boundary_of, ec2_attributes, subnet_of
+from flyback.rehearsal.iam.tags import TaggedBy, secret_of, tags_of
 from flyback.rehearsal.moto_state import ACCOUNT, backend
 
 __all__ = ["AccountFacts"]
@@ -19,14 +22,21 @@ class AccountFacts:
 
     Args:
         region: Where the call goes.
+        tagged: Where services keep tags that moto does not.
     """
 
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, tagged: TaggedBy) -> None:
         self._region = region
+        self._tagged = tagged
 
     def canonical(self, arn: str) -> str:
         fields = arn.split(":", 5)
-        if len(fields) < 6 or fields[2] != "iam":  # noqa: PLR2004  # fields of an ARN
+        if len(fields) < 6:  # noqa: PLR2004  # fields of an ARN
+            return arn
+        if fields[2] == "secretsmanager":
+            secret = secret_of(arn)
+            return str(secret.arn) if secret is not None else arn
+        if fields[2] != "iam":
             return arn
         kind, _, name = fields[5].partition("/")
         holders = getattr(backend("iam", "global"), _NAMED_BY_PATH.get(kind, ""), {})
@@ -36,17 +46,30 @@ class AccountFacts:
         return arn
 
     def tags(self, arn: str) -> Mapping[str, str]:
-        fields = arn.split(":", 5)
-        if len(fields) < 6:  # noqa: PLR2004  # as above
-            return {}
-        name = fields[5].rpartition("/")[2]
-        if fields[2] == "ec2" and fields[3]:
-            return dict(backend("ec2", fields[3]).tags.get(name, {}))
-        if fields[2] == "iam":
-            for holder in backend("iam", "global").roles.values():
-                if holder.arn == arn:
-                    return {item["Key"]: item["Value"] for item in holder.tags or ()}
-        return {}
+        return tags_of(arn, self._tagged)
+
+    def attributes(self, arn: str) -> Mapping[str, str]:
+        if arn.startswith("arn:aws:ec2:"):
+            return ec2_attributes(arn)
+        return boundary_of(arn) if arn.startswith("arn:aws:iam:") else {}
+
+    def image(self, image: str) -> str:
+        if not image.startswith("resolve:"):
+            return image
+        try:
+            return str(image_of(backend("ec2", self._region), {"ImageId": image}).id)
+        except AwsError:  # EC2 will say so
+            return ""
+
+    def default_subnets(self, zone: str) -> tuple[str, ...]:
+        found = sorted(backend("ec2", self._region).get_default_subnets().items())
+        return tuple(str(subnet.id) for name, subnet in found if zone in ("", name))
+
+    def default_group(self, subnet: str) -> str:
+        state = backend("ec2", self._region)
+        found = subnet_of(state, subnet)
+        group = found and state.get_default_security_group(found.vpc_id)
+        return str(group.id) if group else ""
 
     def launch_template(self, wanted: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         try:

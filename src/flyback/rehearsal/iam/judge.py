@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flyback.audit.iam import (
@@ -18,12 +18,16 @@ from flyback.audit.iam import (
     UnmappedError,
     evaluate,
     needs,
+    undecided,
 )
 from flyback.audit.iam.handlers import Handled, Verb, handler_needs
+from flyback.audit.iam.needs import completed
+from flyback.rehearsal.behalf import acted_for
 from flyback.rehearsal.call import AwsError, Call, Response
-from flyback.rehearsal.iam.attached import attached, described, policies_for
+from flyback.rehearsal.iam.attached import attached, described, managed_policy, policies_for
 from flyback.rehearsal.iam.denials import denial
 from flyback.rehearsal.iam.facts import AccountFacts
+from flyback.rehearsal.iam.sessions import Session, begun, moment, of_device
 from flyback.rehearsal.identities import Signer
 from flyback.rehearsal.moto_state import LOCK
 from flyback.rehearsal.serialising import error_code_of
@@ -42,6 +46,28 @@ _HIDES_ABSENCE = frozenset({"GetObject", "HeadObject"})
 _NOT_FOUND = 404
 
 
+# Claims of a token that give its session tags or a source identity (IAM user guide, "Passing
+# session tags in AWS STS", "Monitor and control actions taken with assumed roles").
+_NOT_READ = ("https://aws.amazon.com/tags", "https://aws.amazon.com/source_identity")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """Who is judged, and what IAM knows of their call besides what is asked.
+
+    Args:
+        principal: Who.
+        role_session: Moto's AssumedRole, where it is one's session.
+        policy_arns: Managed policies that limit the session.
+        context: Condition keys of the call.
+    """
+
+    principal: Principal
+    role_session: Any = None
+    policy_arns: tuple[str, ...] = ()
+    context: Context = field(default_factory=dict)
+
+
 class Judge:
     """Decides calls by the account's policies.
 
@@ -51,16 +77,19 @@ class Judge:
     Attributes:
         secure: Whether clients are taken to speak TLS (`aws:SecureTransport`).
         resource_policies: Service → ARN → the policy of a resource that our own parts keep.
+        resource_tags: Service → ARN → the tags of such a resource.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._asked: list[Asked] = []
-        self._stack_caller: Signer | None = None
+        self._stack_callers: dict[int, Signer] = {}
+        self._sessions: dict[str, Session] = {}
         # Clients of the real AWS speak TLS; only the loopback port here does not.
         self.secure = True
         self.resource_policies: dict[str, Callable[[str], Mapping[str, Any] | None]] = {}
+        self.resource_tags: dict[str, Callable[[str], Mapping[str, str]]] = {}
 
     def asked(self, *, after: int = 0) -> tuple[Asked, ...]:
         """Every question, in order of the requests.
@@ -84,23 +113,17 @@ class Judge:
             AwsError: AWS's own refusal; or the table does not know the operation.
         """
         with LOCK:
-            principal, session, extra = self._subject(call, signer)
-            if principal is None:
+            subject = self._subject(call, signer)
+            if subject is None:
                 return
             try:
-                questions = needs(_called(call), AccountFacts(call.region))
+                questions = needs(_called(call), self._facts(call))
             except UnmappedError as error:
-                self._note(
-                    call,
-                    principal,
-                    Need(action="", resource=""),
-                    Decision(allowed=principal.kind == "root", reason="allowed", layer="identity"),
-                )
-                if principal.kind == "root":
-                    return
-                raise AwsError("NotEmulated", f"{error.what}: {error.remedy}", 501) from error
+                self._decide_unmapped(call, subject, error)
+                questions = ()
             for need in questions:
-                self._decide(call, principal, session, _with(need, extra))
+                self._decide(call, subject, need)
+            self._accept(call, signer)
 
     def check_handler(self, handled: Handled, verb: Verb, number: int) -> None:
         """Ask who called CloudFormation for what AWS's handlers do, call by call, and ours don't.
@@ -113,7 +136,7 @@ class Judge:
         Raises:
             AwsError: AWS's own refusal, of the service that would be called.
         """
-        signer = self._stack_caller
+        signer = self._stack_callers.get(acted_for())
         if signer is None or described(signer.principal, signer.session).kind == "root":
             return
         for need in handler_needs(handled, verb):
@@ -127,82 +150,134 @@ class Judge:
                 via=_DELEGATED,
             )
             with LOCK:
-                principal, session, extra = self._subject(call, signer)
-                if principal is not None:
-                    self._decide(call, principal, session, _with(need, extra))
+                subject = self._subject(call, signer)
+                if subject is not None:
+                    whole = completed(need, _called(call), self._facts(call))
+                    self._decide(call, subject, whole)
 
     def check_token(self, call: Call, identity: WebIdentity) -> None:
         """Let the bearer of a token pass, or refuse them: the role's trust decides alone.
 
         Raises:
-            AwsError: AWS's own refusal.
+            AwsError: AWS's own refusal; or the token says more than is read here.
         """
+        for claim in _NOT_READ:
+            if claim in identity.claims:
+                raise AwsError("NotEmulated", f"this rehearsal does not read {claim}", 501)
         with LOCK:
-            principal = Principal.from_arn(identity.provider)
-            extra = {**self._environment(call, None), **identity.context()}
-            for need in needs(_called(call), AccountFacts(call.region)):
-                self._decide(call, principal, None, _with(need, extra))
+            context = {**self._environment(call), **identity.context()}
+            context["aws:FederatedProvider"] = identity.provider
+            subject = _Subject(principal=Principal.from_arn(identity.provider), context=context)
+            for need in needs(_called(call), self._facts(call)):
+                self._decide(call, subject, need)
 
     def after(self, call: Call, signer: Signer, response: Response) -> None:
-        """Hide from those who may not list a bucket what it does not hold.
+        """Hide from those who may not list a bucket what it does not hold; note what STS gave.
 
         Raises:
             AwsError: AWS's own refusal, in place of 404.
         """
+        before = self._sessions.get(signer.access_key)
+        self._sessions.update(begun(call, response, self._now(), before=before))
         hidden = call.service == "s3" and call.operation in _HIDES_ABSENCE
         if not hidden or response.status != _NOT_FOUND:
             return
         if error_code_of(response) == "NoSuchBucket":
             return
         with LOCK:
-            principal, session, extra = self._subject(call, signer)
-            if principal is not None:
+            subject = self._subject(call, signer)
+            if subject is not None:
                 bucket = f"arn:aws:s3:::{call.params.get('Bucket')}"
-                need = Need(action="s3:ListBucket", resource=bucket)
-                self._decide(call, principal, session, _with(need, extra))
+                self._decide(call, subject, Need(action="s3:ListBucket", resource=bucket))
 
-    def _decide(self, call: Call, principal: Principal, session: Any, need: Need) -> None:
+    def after_token(self, call: Call, identity: WebIdentity, response: Response) -> None:
+        """Note whose token began a session."""
+        provider = identity.provider
+        self._sessions.update(begun(call, response, self._now(), provider=provider))
+
+    def _decide(self, call: Call, subject: _Subject, need: Need) -> None:
+        principal, need = subject.principal, _with(need, subject.context)
         policies = policies_for(
-            principal, session, need.action, need.resource, self.resource_policies
+            principal, subject.role_session, need.action, need.resource, self.resource_policies
         )
+        limits = [managed_policy(arn) for arn in subject.policy_arns]
+        if limits:
+            found = tuple(limit for limit in limits if limit)
+            policies = replace(policies, session=(*(policies.session or ()), *found))
         request = Request(
             principal=principal,
             action=need.action,
             resource=need.resource,
             context=need.context,
         )
+        missing = undecided(request, policies)
+        if missing:
+            raise _undecided(need, missing)
         decision = evaluate(request, policies)
         self._note(call, principal, need, decision)
         if not decision.allowed:
             raise denial(call.service, principal, need, decision)
 
-    def _subject(
-        self, call: Call, signer: Signer
-    ) -> tuple[Principal | None, Any, dict[str, str | tuple[str, ...]]]:
-        """Who is to be judged, their session, and the keys of the call; None: nobody."""
+    def _facts(self, call: Call) -> AccountFacts:
+        return AccountFacts(call.region, self.resource_tags)
+
+    def _decide_unmapped(self, call: Call, subject: _Subject, error: UnmappedError) -> None:
+        """Nobody but the root user passes where it is not known what to ask."""
+        allowed = subject.principal.kind == "root"
+        decision = Decision(allowed=allowed, reason="allowed", layer="identity")
+        self._note(call, subject.principal, Need(action="", resource=""), decision)
+        if not allowed:
+            raise AwsError("NotEmulated", f"{error.what}: {error.remedy}", 501) from error
+
+    def _subject(self, call: Call, signer: Signer) -> _Subject | None:
+        """Who is to be judged, with the keys of the call; None: nobody."""
         via, _, source = call.via.partition(":")
-        context = self._environment(call, signer)
+        context = self._environment(call)
         if via == _DELEGATED:
-            signer = self._stack_caller or signer
+            name = f"{via}.amazonaws.com"
             context["aws:ViaAWSService"] = "true"
-            context["aws:CalledVia"] = (f"{via}.amazonaws.com",)
-            return described(signer.principal, signer.session), signer.session, context
+            context["aws:CalledVia"] = (name,)
+            context["aws:CalledViaFirst"] = context["aws:CalledViaLast"] = name
+            return self._signed(self._stack_callers.get(acted_for(), signer), call, context)
         if via:
             if (call.service, call.operation) not in _AS_SERVICE:
-                return None, None, {}
+                return None
             if source:
                 context["aws:SourceArn"] = source
                 context["aws:SourceAccount"] = call.account
-            return Principal.from_arn(f"{via}.amazonaws.com"), None, context
-        if call.service == _DELEGATED and not call.operation.startswith(("Describe", "List")):
-            self._stack_caller = signer
-        return described(signer.principal, signer.session), signer.session, context
+            return _Subject(principal=Principal.from_arn(f"{via}.amazonaws.com"), context=context)
+        return self._signed(signer, call, context)
 
-    def _environment(self, call: Call, signer: Signer | None) -> dict[str, str | tuple[str, ...]]:
+    def _signed(
+        self, signer: Signer, call: Call, context: dict[str, str | tuple[str, ...]]
+    ) -> _Subject:
+        principal = described(signer.principal, signer.session)
+        began = self._sessions.get(signer.access_key)
+        if began is not None:
+            context.update(began.context(self._now()))
+            principal = replace(principal, tags={**principal.tags, **began.tags})
+        if call.service == "sts":
+            context.update(of_device(call))
+        if signer.session is not None and signer.session.session_name.startswith("i-"):
+            name = signer.session.session_name
+            arn = f"arn:aws:ec2:{call.region}:{call.account}:instance/{name}"
+            context["ec2:SourceInstanceARN"] = arn
+        return _Subject(
+            principal=principal,
+            role_session=signer.session,
+            policy_arns=began.policy_arns if began else (),
+            context=context,
+        )
+
+    def _accept(self, call: Call, signer: Signer) -> None:
+        """Remember whose permissions CloudFormation has while it does what was asked."""
+        if call.service == _DELEGATED and not call.via:
+            self._stack_callers[call.number] = signer
+
+    def _environment(self, call: Call) -> dict[str, str | tuple[str, ...]]:
         now = self._now()
-        moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        context: dict[str, str | tuple[str, ...]] = {
-            "aws:CurrentTime": moment,
+        return {
+            "aws:CurrentTime": moment(now),
             "aws:EpochTime": str(int(now)),
             "aws:RequestedRegion": call.region,
             "aws:ResourceAccount": call.account,
@@ -211,13 +286,6 @@ class Judge:
             "aws:UserAgent": str(call.environ.get("HTTP_USER_AGENT", "")),
             "aws:ViaAWSService": "false",
         }
-        session = signer.session if signer is not None else None
-        if session is not None and session.session_name.startswith("i-"):
-            name = session.session_name
-            context["ec2:SourceInstanceARN"] = (
-                f"arn:aws:ec2:{call.region}:{call.account}:instance/{name}"
-            )
-        return context
 
     def _note(self, call: Call, principal: Principal, need: Need, decision: Decision) -> None:
         asked = Asked(
@@ -244,6 +312,15 @@ def _called(call: Call) -> Called:
         params=call.params,
         region=call.region,
         account=call.account,
+    )
+
+
+def _undecided(need: Need, key: str) -> AwsError:
+    return AwsError(
+        "NotEmulated",
+        f"this rehearsal does not know {key} for {need.action} on {need.resource}, and a policy "
+        "decides by it; see docs/permissions.md, What is not modelled",
+        501,
     )
 
 

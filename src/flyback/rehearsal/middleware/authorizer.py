@@ -97,8 +97,7 @@ class Authorizer:
         if call.service == "s3" and "AWSAccessKeyId=" in str(call.environ.get("QUERY_STRING", "")):
             raise AwsError("InvalidRequest", _VERSION_2)
         if (call.service, call.operation) == _BY_TOKEN:
-            self._check_token(call)
-            return forward(call)
+            return self._by_token(call, forward)
         if scope is not None:
             return self._judged(call, self._check(call, scope), forward)
         if (call.service, call.operation) not in _UNSIGNED:
@@ -113,11 +112,14 @@ class Authorizer:
         self._judge.after(call, signer, response)
         return response
 
-    def _check_token(self, call: Call) -> None:
+    def _by_token(self, call: Call, forward: Callable[[Call], Response]) -> Response:
         if self._judge is None or self._issuers is None:
             raise _refusal(call, "unsigned")
         identity = self._issuers.identify(str(call.params.get("WebIdentityToken", "")))
         self._judge.check_token(call, identity)
+        response = forward(call)
+        self._judge.after_token(call, identity, response)
+        return response
 
     def _check(self, call: Call, scope: Scope) -> Signer:
         signer = self._identities.find(scope.access_key)

@@ -149,6 +149,11 @@ class Schedules:
         with self._lock:
             return [self._groups[key] for key in sorted(self._groups) if key[0] == region]
 
+    def tags_of(self, arn: str) -> Mapping[str, str]:
+        """The tags of a group; none of anything else."""
+        groups = self.groups(arn.split(":")[3])
+        return next((group.tags for group in groups if group.arn == arn), {})
+
     def find(self, region: str, group: str, name: str) -> Schedule | None:
         """A schedule; None where there is none."""
         with self._lock:
