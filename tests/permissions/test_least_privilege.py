@@ -19,8 +19,9 @@ from flyback.audit.iam.footprint import (
     recorded,
     smallest,
 )
-from flyback.audit.iam.grants import grants, implicit, judge_grants, too_wide
+from flyback.audit.iam.grants import grants, judge_grants, too_wide
 from flyback.audit.iam.handlers import handler_rows
+from flyback.audit.iam.implicit import implicit
 from flyback.audit.iam.widening import judge_widenings
 
 _UNASKED = {"GetCallerIdentity", "CreateLogStream", "PutLogEvents"}  # anybody's; the agent's
@@ -62,12 +63,16 @@ def test_proof_iam_mutation(evidence: Any) -> None:
 
 @pytest.mark.proof
 def test_proof_iam_scope(evidence: Any) -> None:
-    """No credentials open anything beyond their scope; the right branch's token opens its role."""
+    """No credentials open anything beyond their scope; the right branch's token opens its role.
+
+    Each attempt is refused at the very question that it is about.
+    """
     attempts = evidence.attempts
     denied = [name for name, code in attempts.items() if code in _REFUSALS | _NO_TOKEN]
     print(f"PROOF iam-scope attempts={len(attempts)} denied={len(denied)}")
     assert len(attempts) >= 60
     assert sorted(denied) == sorted(attempts)
+    assert evidence.complaints == []
     pushed = {item.action for item in evidence.asked if item.scenario == "a push from the branch"}
     assert pushed >= {"sts:AssumeRoleWithWebIdentity", "ecr:PutImage"}
 
@@ -131,9 +136,9 @@ def test_widening_any_grant_is_flagged(evidence: Any) -> None:
     unflagged = []
     for policy in everybodys:
         for grant in grants(policy):
-            wide = grant.widened()
-            if policy.kind == "identity" and wide is not None and not list(too_wide(wide)):
-                unflagged.append(str(grant))
+            unflagged += [
+                f"{grant}: {text}" for text, wide in grant.widened() if not list(too_wide(wide))
+            ]
     assert unflagged == []
     widened = judge_widenings(evidence.policies, evidence.asked)
     assert [item.text for item in widened if not item.flagged] == []

@@ -262,6 +262,7 @@ class RehearsalCloud:
         stack.callback(parts.workshop.close)
         self.registry, self.tagging = parts.registry, parts.tagging
         self.judge.resource_policies["lambda"] = parts.registry.policy_of
+        self.judge.kept_policies = parts.registry.policies
         self.bus, self.timetable = parts.bus, parts.timetable
         self.functions, self.workshop = parts.functions, parts.workshop
         parts.tell_of(self.machines)

@@ -10,10 +10,11 @@ from typing import Any
 
 from flyback.audit.iam.asked import Asked, Attached, answer, concerns
 from flyback.audit.iam.implicit import Implicit, implicit
+from flyback.audit.iam.tolerated import Tolerated, tolerates
 from flyback.audit.iam.trust import too_trusting
 from flyback.audit.iam.wildcards import too_much
 
-__all__ = ["Grant", "Verdict", "grants", "judge_grants", "normal", "too_wide"]
+__all__ = ["Grant", "Verdict", "grants", "judge_grants", "normal", "repeatable", "too_wide"]
 
 _ARN_FIELDS = 6
 
@@ -84,6 +85,7 @@ class Verdict:
         grant: Which.
         noticed: The scenario and the question that came out otherwise; empty where none did.
         implicit: Why it is needed all the same, if it is.
+        tolerated: Whose refusal alone was noticed: the scenario meets it and goes on; else None.
         by_schema: No call was refused or allowed, only what a resource's schema lists; the table
             of those lists grants it and asks for it, so that it shows no need by itself.
     """
@@ -91,6 +93,7 @@ class Verdict:
     grant: Grant
     noticed: str = ""
     implicit: Implicit | None = None
+    tolerated: Tolerated | None = None
     by_schema: bool = False
 
     @property
@@ -117,16 +120,29 @@ def judge_grants(policies: Iterable[Attached], asked: Iterable[Asked]) -> list[V
     """Take away each grant alone and answer every question again.
 
     Args:
-        policies: All of the account.
+        policies: All of the account, of users too: what is answered otherwise with all of them
+            shows nothing, and is left out.
         asked: Recorded questions with their answers, refusals included.
     """
     everything = list(policies)
-    questions = _distinct(sorted(asked, key=lambda item: item.by_schema))
+    questions = repeatable(everything, _distinct(sorted(asked, key=_weight)))
     verdicts: list[Verdict] = []
     for policy in everything:
         affected = [item for item in questions if concerns(policy, item)]
         verdicts += [_verdict(grant, everything, affected) for grant in grants(policy)]
     return verdicts
+
+
+def repeatable(policies: list[Attached], asked: Iterable[Asked]) -> list[Asked]:
+    """Questions that these policies answer as they were answered then."""
+    return [
+        item for item in asked if item.action and answer(item, policies).allowed == item.allowed
+    ]
+
+
+def _weight(item: Asked) -> int:
+    """In which order changed answers count: what is tolerated later, what no call asks last."""
+    return 2 if item.by_schema else int(tolerates(item) is not None)
 
 
 def _verdict(grant: Grant, policies: list[Attached], affected: list[Asked]) -> Verdict:
@@ -137,7 +153,9 @@ def _verdict(grant: Grant, policies: list[Attached], affected: list[Asked]) -> V
         if answer(item, left).allowed != item.allowed:
             word = "refused" if item.allowed else "allowed"
             noticed = f"{item.scenario}: {item.action} on {item.resource} is {word}"
-            return Verdict(grant=grant, noticed=noticed, by_schema=item.by_schema)
+            return Verdict(
+                grant=grant, noticed=noticed, tolerated=tolerates(item), by_schema=item.by_schema
+            )
     return Verdict(grant=grant, implicit=_meant(grant))
 
 
@@ -161,14 +179,16 @@ def too_wide(policy: Attached) -> Iterator[str]:
     """Wildcards that say more than is meant.
 
     An action with one, `*` as the resource of an action that takes resources, an ARN that names
-    nothing; in a role's trust, whatever lets in more than is named.
+    nothing; in a role's trust and a resource's policy, whatever lets in more than is named.
     """
     for statement in normal(policy.document)["Statement"]:
-        if policy.kind == "trust":
+        if policy.kind != "identity":
             for finding in too_trusting(statement):
                 yield f"{policy.label}: {finding}"
-        elif policy.kind == "identity" and statement["Effect"] == "Allow":
-            yield from too_much(statement, f"{policy.label}: {statement.get('Sid', '')}")
+        elif statement["Effect"] == "Allow":
+            yield from too_much(
+                statement, policy.holder, f"{policy.label}: {statement.get('Sid', '')}"
+            )
 
 
 def normal(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,19 +27,23 @@ class Nameless:
     """A resource without a name, and why it has none.
 
     Args:
+        who: Whose policy: `user/…` or `role/…`, with wildcards.
         action: As granted, or `service:*`.
         resource: As granted; `{p}`, `{r}` and `{a}` stand for partition, region and account.
         why: In a few words.
     """
 
+    who: str
     action: str
     resource: str
     why: str
 
-    def covers(self, action: str, resource: str) -> bool:
-        """Whether this action on this resource is meant, wildcards as they stand."""
+    def covers(self, holder: str, action: str, resource: str) -> bool:
+        """Whether this action of theirs on this resource is meant, wildcards as they stand."""
         pattern = _FIELD.sub(r"[^:*?]+", re.escape(self.resource))
-        return like(self.action, action) and re.fullmatch(pattern, resource) is not None
+        if not like(self.who, holder.rpartition(":")[2]) or not like(self.action, action):
+            return False
+        return re.fullmatch(pattern, resource) is not None
 
 
 @functools.cache
@@ -50,21 +54,26 @@ def nameless() -> tuple[Nameless, ...]:
     return tuple(Nameless(**item) for item in csv.DictReader(lines))
 
 
-def too_much(statement: Mapping[str, Any], name: str) -> Iterator[str]:
+def too_much(statement: Mapping[str, Any], holder: str, name: str) -> Iterator[str]:
     """Whatever a statement grants beyond what is named.
 
     Args:
         statement: An Allow of an identity's policy, with lists wherever there may be one.
+        holder: ARN of the identity.
         name: How findings name it.
     """
     for action in statement.get("Action", ()):
         if "*" in action:
             yield f"{name}: {action} is more than one action"
             continue
+
+        def listed(resource: str, action: str = action) -> bool:
+            return any(item.covers(holder, action, resource) for item in nameless())
+
         for resource in statement.get("Resource", ()):
             if resource == "*" and not _takes_none(action, statement):
                 yield f"{name}: {action} takes a resource, and has *"
-            if resource != "*" and names_nothing(resource) and not _listed(action, resource):
+            if resource != "*" and names_nothing(resource) and not listed(resource):
                 yield f"{name}: {action} has {resource}, which names nothing"
     if "NotAction" in statement or "NotResource" in statement:
         yield f"{name}: grants everything but what it names"
@@ -79,10 +88,6 @@ def names_nothing(resource: str) -> bool:
     place = 0 if fields[2] in _UNTYPED or len(parts) == 1 else 1
     wild_service = any(set(field) <= {"*", "?"} for field in fields[1:3])
     return wild_service or any(set(part) <= {"*", "?"} for part in parts[: place + 1])
-
-
-def _listed(action: str, resource: str) -> bool:
-    return any(item.covers(action, resource) for item in nameless())
 
 
 def _takes_none(action: str, statement: Mapping[str, Any]) -> bool:
