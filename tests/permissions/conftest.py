@@ -25,6 +25,7 @@ from flyback.api.verbs import Options, deploy
 from flyback.api.wiring import Cloud, start_rehearsal
 from flyback.audit.iam import Asked, Attached
 from flyback.audit.iam.footprint import Place, deployer_policy
+from flyback.audit.iam.grants import Verdict, judge_grants
 from flyback.errors import FlybackError, ServiceError
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
@@ -247,3 +248,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
         finally:
             cloud.emulated.stop()
     return evidence
+
+
+@pytest.fixture(scope="session")
+def verdicts(evidence: Evidence) -> list[Verdict]:
+    """What became of every policy of the account without each single grant."""
+    return judge_grants((*evidence.policies, *evidence.deployer), evidence.asked)

@@ -12,6 +12,8 @@ from typing import Any
 from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, start
+from flyback.aws.ec2 import GONE
+from flyback.launch.fleet import RUN_TAG
 from flyback.launch.progress import silent
 from flyback.rehearsal.transport import Caller
 
@@ -48,13 +50,18 @@ def _job(folder: Path) -> Path:
 
 def record_job(recorder: Any, folder: Path) -> None:
     """The job that takes all, from launch to certificate."""
+    plant(recorder)
+    with recorder.scenario("a job with data and secrets"):
+        run_job(recorder, folder)
+
+
+def plant(recorder: Any) -> None:
+    """The data and the secrets that the job takes."""
     clients = recorder.emulated.clients
     clients("s3", REGION).put_object(Bucket=_DATA, Key="one.txt", Body=b"one\n")
     clients("s3", REGION).put_object(Bucket=_DATA, Key="folder/two.txt", Body=b"two\n")
     clients("ssm", REGION).put_parameter(Name="/flyback/token", Value="open-", Type="SecureString")
     clients("secretsmanager", REGION).create_secret(Name="flyback/key", SecretString="sesame")
-    with recorder.scenario("a job with data and secrets"):
-        run_job(recorder, folder)
 
 
 def run_job(recorder: Any, folder: Path) -> None:
@@ -62,7 +69,9 @@ def run_job(recorder: Any, folder: Path) -> None:
     run = start(prepare(_job(folder)), recorder.cloud, OPTIONS, silent)
     marker = run.wait()
     assert marker.kind == "SUCCESS", marker
-    run.certificate()
+    certificate = run.certificate()
+    assert certificate is not None
+    assert certificate.clean, certificate
 
 
 def record_interruption(recorder: Any, folder: Path) -> None:
@@ -145,6 +154,8 @@ def record_deadlines(recorder: Any, folder: Path) -> None:
     with recorder.scenario("a hung machine without a guardian"):
         run = hung("alone")
         clock.sleep(run.launch.deadline - clock.now() + 120)
+        ended = recorder.cloud.session.ec2.instances(RUN_TAG, "alone")
+        assert {item.state for item in ended} <= GONE
         emulated.functions.broken = lambda _: False
         sweep()
         assert run.wait().kind == "FAILURE"

@@ -11,7 +11,7 @@ from importlib import resources
 
 from flyback.audit.iam.asked import Asked
 
-__all__ = ["Tolerated", "tolerated", "tolerates"]
+__all__ = ["Tolerated", "tolerated", "tolerates", "who_asked"]
 
 _ROLE = re.compile(r":role/.*-core-(\w+)-[A-Z0-9]+$")  # as CloudFormation names them
 
@@ -42,7 +42,12 @@ def tolerated() -> Mapping[tuple[str, str], Tolerated]:
 
 def tolerates(asked: Asked) -> Tolerated | None:
     """The entry that a question falls under; what CloudFormation asks falls under none."""
-    if asked.via:
-        return None
+    return None if asked.via else tolerated().get((who_asked(asked), asked.action))
+
+
+def who_asked(asked: Asked) -> str:
+    """`you` for a user, the name in the core template for a role; empty for anybody else."""
     role = _ROLE.search(asked.holder)
-    return tolerated().get((role[1] if role else "you", asked.action))
+    if role is not None:
+        return role[1]
+    return "you" if ":user/" in asked.holder else ""
