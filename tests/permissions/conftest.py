@@ -13,7 +13,9 @@ import boto3
 import end_scenarios
 import push_scenarios
 import pytest
+import refusals
 import run_scenarios
+import scope_scenarios
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -23,6 +25,7 @@ from flyback.api.verbs import Options, deploy
 from flyback.api.wiring import Cloud, start_rehearsal
 from flyback.audit.iam import Asked, Attached
 from flyback.audit.iam.footprint import Place, deployer_policy
+from flyback.audit.iam.grants import Verdict, judge_grants
 from flyback.errors import FlybackError, ServiceError
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
@@ -50,6 +53,8 @@ class Evidence:
         asked: Every question, each with its scenario.
         deployer: The policies of whoever deploys, `up --ci` included.
         attempts: Name of each attempt out of scope → the error code that it met, or empty.
+        messages: The same → what AWS says of it.
+        complaints: What attempts met other refusals than they are to meet, or none.
     """
 
     policies: tuple[Attached, ...] = ()
@@ -57,6 +62,7 @@ class Evidence:
     asked: list[Asked] = field(default_factory=list)
     attempts: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
 
 
 class Recorder:
@@ -73,25 +79,41 @@ class Recorder:
         self.emulated = cloud.emulated
 
     @contextmanager
-    def scenario(self, name: str) -> Iterator[None]:
-        """Everything asked while this lasts is this scenario's."""
+    def scenario(self, name: str, refused: tuple[str, ...] = ()) -> Iterator[None]:
+        """Everything asked while this lasts is this scenario's; it fails where more is refused.
+
+        Args:
+            name: Its name.
+            refused: What is to be, as `refusals.check` takes it.
+        """
         before = self.emulated.journal.last
         yield
-        self.evidence.asked += [
-            dataclasses.replace(item, scenario=name)
-            for item in self.emulated.judge.asked(after=before)
-        ]
+        asked = self.emulated.judge.asked(after=before)
+        self.evidence.asked += [dataclasses.replace(item, scenario=name) for item in asked]
+        refusals.check(name, asked, refused)
 
-    def attempt(self, name: str, call: Callable[[], Any]) -> None:
-        """Try what must be refused."""
-        with self.scenario(name):
-            try:
-                call()
-            except ClientError as refused:
-                self.evidence.attempts[name] = refused.response["Error"]["Code"]
-                self.evidence.messages[name] = refused.response["Error"]["Message"]
-            else:
-                self.evidence.attempts[name] = ""
+    def attempt(self, name: str, refused: str, call: Callable[[], Any]) -> None:
+        """Try what must be refused.
+
+        Args:
+            name: Of the attempt.
+            refused: At which question, as `refusals.check` takes it; empty: before any is asked.
+            call: What is tried.
+        """
+        before = self.emulated.journal.last
+        try:
+            call()
+        except ClientError as error:
+            self.evidence.attempts[name] = error.response["Error"]["Code"]
+            self.evidence.messages[name] = error.response["Error"]["Message"]
+        else:
+            self.evidence.attempts[name] = ""
+        asked = self.emulated.judge.asked(after=before)
+        self.evidence.asked += [dataclasses.replace(item, scenario=name) for item in asked]
+        try:
+            refusals.check(name, asked, (refused,) if refused else ())
+        except refusals.ScenarioFailedError as error:
+            self.evidence.complaints.append(str(error))
 
     def role(self, named: str) -> str:
         """ARN of one of the stack's roles, by its logical id."""
@@ -144,85 +166,11 @@ def record_refused_upload(recorder: Recorder, role: str, folder: Path) -> None:
     large.write_bytes(bytes(40 * 2**20))
     fault = Fault(service="s3", operation="CompleteMultipartUpload", code="InvalidPart", status=400)
     recorder.emulated.faults.add(fault)
-    with recorder.scenario("an upload whose parts are refused"), suppress(FlybackError):
+    uploads = ("s3:ListBucketMultipartUploads",)  # the parts are removed by the id alone
+    with recorder.scenario("an upload whose parts are refused", uploads), suppress(FlybackError):
         store = S3Store(_OUTPUTS, client=recorder.as_role(role, "s3"))
         store.put_file("runs/x/large.bin", large)
     recorder.emulated.faults.clear()
-
-
-def record_scope(recorder: Recorder, role: str, instance: str) -> None:
-    """What a machine's credentials must not open."""
-    s3, ec2 = recorder.as_role(role, "s3"), recorder.as_role(role, "ec2")
-    clients = recorder.emulated.clients
-    clients("s3", REGION).create_bucket(Bucket="somebody-elses")
-    clients("s3", REGION).put_object(Bucket="somebody-elses", Key="runs/k", Body=b"x")
-    clients("s3", REGION).put_object(Bucket=_DATA, Key="mine", Body=b"x")
-    attempts: dict[str, Callable[[], Any]] = {
-        "read another bucket": lambda: s3.get_object(Bucket="somebody-elses", Key="runs/k"),
-        "list another bucket": lambda: s3.list_objects_v2(Bucket="somebody-elses"),
-        "write to another bucket": lambda: s3.put_object(Bucket="somebody-elses", Key="runs/k"),
-        "list all buckets": s3.list_buckets,
-        "write to the data bucket": lambda: s3.put_object(Bucket=_DATA, Key="mine", Body=b"y"),
-        "delete data": lambda: s3.delete_object(Bucket=_DATA, Key="mine"),
-        "list the outputs bucket": lambda: s3.list_objects_v2(Bucket=_OUTPUTS),
-        "replace a bundle": lambda: s3.put_object(Bucket=_OUTPUTS, Key="bundles/b", Body=b"y"),
-        "replace a working directory": lambda: s3.put_object(Bucket=_OUTPUTS, Key="workdirs/w"),
-        "delete a run's file": lambda: s3.delete_object(Bucket=_OUTPUTS, Key="runs/x/k"),
-        "open a bucket to others": lambda: s3.put_bucket_policy(Bucket=_OUTPUTS, Policy="{}"),
-        "terminate itself": lambda: ec2.terminate_instances(InstanceIds=[instance]),
-        "terminate another machine": lambda: ec2.terminate_instances(InstanceIds=["i-0abcdef12"]),
-        "see other machines": ec2.describe_instances,
-        "launch a machine": lambda: ec2.run_instances(
-            ImageId="ami-1", InstanceType="t3.micro", MinCount=1, MaxCount=1
-        ),
-        "tag a machine": lambda: ec2.create_tags(
-            Resources=[instance], Tags=[{"Key": "flyback:deadline", "Value": "1"}]
-        ),
-        "pass a role": lambda: recorder.as_role(role, "iam").add_role_to_instance_profile(
-            InstanceProfileName="p", RoleName=role.rpartition("/")[2]
-        ),
-        "write its own policy": lambda: recorder.as_role(role, "iam").put_role_policy(
-            RoleName=role.rpartition("/")[2], PolicyName="p", PolicyDocument="{}"
-        ),
-        "assume a role": lambda: recorder.as_role(role, "sts").assume_role(
-            RoleArn=role, RoleSessionName="again"
-        ),
-        "read somebody's parameter": lambda: recorder.as_role(role, "ssm").get_parameter(
-            Name="/prod/password"
-        ),
-        "read somebody's secret": lambda: recorder.as_role(role, "secretsmanager").get_secret_value(
-            SecretId="prod/password"
-        ),
-        "write another log": lambda: recorder.as_role(role, "logs").create_log_stream(
-            logGroupName="/aws/lambda/theirs", logStreamName="s"
-        ),
-        "make a log group": lambda: recorder.as_role(role, "logs").create_log_group(
-            logGroupName=f"/flyback/{NAME}/more"
-        ),
-        "delete the stack": lambda: recorder.as_role(role, "cloudformation").delete_stack(
-            StackName=f"{NAME}-core"
-        ),
-    }
-    for name, call in attempts.items():
-        recorder.attempt(name, call)
-    lambda_ = recorder.emulated.clients("sts", REGION, "lambda")
-    recorder.attempt(
-        "another service takes the machines' role",
-        lambda: lambda_.assume_role(RoleArn=role, RoleSessionName="theirs"),
-    )
-
-
-def record_plain_http(recorder: Recorder) -> None:
-    """The owner without TLS, at both buckets and at their objects."""
-    s3 = recorder.emulated.clients("s3", REGION)
-    recorder.emulated.judge.secure = False
-    for bucket in (_DATA, _OUTPUTS):
-        name = bucket.split("-")[1]
-        recorder.attempt(f"list {name} without TLS", lambda b=bucket: s3.list_objects_v2(Bucket=b))
-        recorder.attempt(
-            f"read {name} without TLS", lambda b=bucket: s3.get_object(Bucket=b, Key="one.txt")
-        )
-    recorder.emulated.judge.secure = True
 
 
 def record_single_calls(recorder: Recorder, instance: str) -> None:
@@ -247,48 +195,6 @@ def record_rollback(recorder: Recorder) -> None:
     with recorder.scenario("an up that is rolled back"), suppress(FlybackError):
         deploy(recorder.cloud, OPTIONS, silent)
     recorder.emulated.faults.clear()
-
-
-def record_deployers_scope(recorder: Recorder, role: str) -> None:
-    """What who deploys must not do with what they may do."""
-    session = recorder.cloud.session
-    ec2 = recorder.emulated.clients("ec2", REGION)
-    disk = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
-    stack, mine = session.client("cloudformation"), session.client("ec2")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    kind = {"ImageId": image, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
-    another = [{"Key": "flyback:name", "Value": f"{NAME}-2"}]
-    tagged = [{"ResourceType": "instance", "Tags": another}]
-    theirs = [
-        ec2.run_instances(**kind, **more)["Instances"][0]["InstanceId"]
-        for more in ({}, {"TagSpecifications": tagged})
-    ]
-    ours = [{"Key": "flyback:name", "Value": NAME}]
-    deployers: dict[str, Callable[[], Any]] = {
-        "a deployer tags a disk that is there": lambda: mine.create_tags(
-            Resources=[disk], Tags=ours
-        ),
-        "a deployer gives CloudFormation the machines' role": lambda: stack.create_stack(
-            StackName=f"{NAME}-ci", TemplateBody="{}", RoleARN=role
-        ),
-    }
-    for whose, machine in zip(("somebody else's", "another deployment's"), theirs, strict=True):
-        there = [machine]
-        deployers |= {
-            f"a deployer terminates {whose} machine": lambda there=there: mine.terminate_instances(
-                InstanceIds=there
-            ),
-            f"a deployer tags {whose} machine": lambda there=there: mine.create_tags(
-                Resources=there, Tags=ours
-            ),
-            f"a deployer deletes the tags of {whose} machine": lambda there=there: mine.delete_tags(
-                Resources=there, Tags=another
-            ),
-        }
-    for name, call in deployers.items():
-        recorder.attempt(name, call)
-    ec2.terminate_instances(InstanceIds=theirs)
-    ec2.delete_volume(VolumeId=disk)
 
 
 def record_deployment(recorder: Recorder) -> None:
@@ -330,9 +236,10 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
             described = cloud.emulated.clients("ec2", REGION).describe_instances()
             instance = described["Reservations"][0]["Instances"][0]["InstanceId"]
             record_refused_upload(recorder, role, home)
-            record_scope(recorder, role, instance)
-            record_deployers_scope(recorder, role)
-            record_plain_http(recorder)
+            scope_scenarios.record_scope(recorder, role, instance)
+            scope_scenarios.record_passing(recorder, role)
+            scope_scenarios.record_deployers_scope(recorder, role)
+            scope_scenarios.record_plain_http(recorder)
             record_single_calls(recorder, instance)
             run_scenarios.record_interruption(recorder, home / "taken")
             run_scenarios.record_deadlines(recorder, home)
@@ -341,3 +248,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, machine_images: Path) -> 
         finally:
             cloud.emulated.stop()
     return evidence
+
+
+@pytest.fixture(scope="session")
+def verdicts(evidence: Evidence) -> list[Verdict]:
+    """What became of every policy of the account without each single grant."""
+    return judge_grants((*evidence.policies, *evidence.deployer), evidence.asked)

@@ -104,6 +104,15 @@ def others_providers(recorder: Any) -> Iterator[None]:
 
 def record_reap(recorder: Any, *, ci: bool) -> None:
     """Somebody deletes the stacks and keeps what they made, an upload among it: `reap` finds it."""
+    leave(recorder, ci=ci)
+    with recorder.scenario(f"reap what deleted stacks left{', ci too' if ci else ''}"):
+        reap_left(recorder, ci=ci)
+    again = leftovers.orphans(recorder.cloud.session, NAME, recorder.cloud.clock)
+    assert again.leftovers() == ()
+
+
+def leave(recorder: Any, *, ci: bool) -> None:
+    """Deploy, and delete the stacks but nothing that they made."""
     deploy(recorder.cloud, OPTIONS, silent)
     if ci:
         grant_push(recorder.cloud, OPTIONS, Branch.parse(REPOSITORY), silent)
@@ -128,16 +137,17 @@ def record_reap(recorder: Any, *, ci: bool) -> None:
         recorder.cloud.clock.sleep(900)
         stacks.delete_stack(StackName=name)
         recorder.cloud.clock.sleep(900)
-    with recorder.scenario(f"reap what deleted stacks left{', ci too' if ci else ''}"):
-        found = leftovers.orphans(recorder.cloud.session, NAME, recorder.cloud.clock)
-        session, clock = recorder.cloud.session, recorder.cloud.clock
-        failed = leftovers.reap(session, found, clock, data=True)
+
+
+def reap_left(recorder: Any, *, ci: bool) -> None:
+    """Find and remove all of it."""
+    session, clock = recorder.cloud.session, recorder.cloud.clock
+    found = leftovers.orphans(session, NAME, clock)
+    failed = leftovers.reap(session, found, clock, data=True)
     kinds = {item.kind for item in found.leftovers()}
     assert kinds >= {"role", "VPC", "bucket", "function", "multipart upload"}
     assert ("identity provider" in kinds) == ci
     assert failed == ()
-    again = leftovers.orphans(recorder.cloud.session, NAME, recorder.cloud.clock)
-    assert again.leftovers() == ()
 
 
 def record_ends(recorder: Any, folder: Path) -> None:

@@ -13,6 +13,7 @@ from flyback.rehearsal.web_identity import GITHUB
 REGION, ACCOUNT, NAME = "us-east-1", "123456789012", "trial"  # as conftest.py
 REPOSITORY = "acme/lab"
 _OUTPUTS = f"{NAME}-outputs-{ACCOUNT}-{REGION}"
+_TAKES = "sts:AssumeRoleWithWebIdentity"
 _SUBJECT = f"repo:{REPOSITORY}"
 
 
@@ -77,7 +78,7 @@ def record_push_scope(recorder: Any) -> None:
         "a subject in capitals": right["sub"].upper(),
         "a subject of wildcards": "repo:*",
     }.items():
-        recorder.attempt(f"push from {name}", ask(issuers.token({**right, "sub": subject})))
+        recorder.attempt(f"push from {name}", _TAKES, ask(issuers.token({**right, "sub": subject})))
     for name, token in {
         "no audience that the provider has": issuers.token({**right, "aud": "https://acme.test"}),
         "an expired token": issuers.token(right, lifetime_s=-1),
@@ -86,13 +87,15 @@ def record_push_scope(recorder: Any) -> None:
         "no signature": _unsigned(issuers.token(right)),
         "no token": "not.a.token",
     }.items():
-        recorder.attempt(f"push with {name}", ask(token))
+        recorder.attempt(f"push with {name}", "", ask(token))
     recorder.attempt(
         "a workflow takes the machines' role",
+        _TAKES,
         lambda: recorder.with_token(issuers.token(right), recorder.role("InstanceRole")),
     )
     recorder.attempt(
         "EC2 takes the push role",
+        "sts:AssumeRole",
         lambda: recorder.emulated.clients("sts", REGION, "ec2").assume_role(
             RoleArn=role, RoleSessionName="i-0123456789abcdef0"
         ),
@@ -108,7 +111,7 @@ def record_push_scope(recorder: Any) -> None:
     )
     for other in others:
         token = issuers.token({**right, "aud": other})
-        recorder.attempt(f"push with another program's audience, {other}", ask(token))
+        recorder.attempt(f"push with another program's audience, {other}", _TAKES, ask(token))
     keys = recorder.with_token(issuers.token(right), role)
     clients = {
         service: recorder.with_keys(keys, service)
@@ -116,33 +119,41 @@ def record_push_scope(recorder: Any) -> None:
     }
     ecr = clients["ecr"]
     recorder.emulated.clients("ecr", REGION).create_repository(repositoryName="theirs")
-    attempts: dict[str, Callable[[], Any]] = {
-        "push to another repository": lambda: ecr.initiate_layer_upload(repositoryName="theirs"),
-        "replace another repository's image": lambda: ecr.put_image(
+    attempts: dict[tuple[str, str], Callable[[], Any]] = {
+        ("push to another repository", "ecr:InitiateLayerUpload"): lambda: (
+            ecr.initiate_layer_upload(repositoryName="theirs")
+        ),
+        ("replace another repository's image", "ecr:PutImage"): lambda: ecr.put_image(
             repositoryName="theirs", imageManifest="{}"
         ),
-        "delete an image": lambda: ecr.batch_delete_image(
+        ("delete an image", "ecr:BatchDeleteImage"): lambda: ecr.batch_delete_image(
             repositoryName=NAME, imageIds=[{"imageTag": "0" * 40}]
         ),
-        "delete the repository": lambda: ecr.delete_repository(repositoryName=NAME),
-        "let tags move": lambda: ecr.put_image_tag_mutability(
+        ("delete the repository", "ecr:DeleteRepository"): lambda: ecr.delete_repository(
+            repositoryName=NAME
+        ),
+        ("let tags move", "ecr:PutImageTagMutability"): lambda: ecr.put_image_tag_mutability(
             repositoryName=NAME, imageTagMutability="MUTABLE"
         ),
-        "make a repository": lambda: ecr.create_repository(repositoryName="more"),
-        "read runs": lambda: clients["s3"].get_object(Bucket=_OUTPUTS, Key="runs/x/k"),
-        "see machines": clients["ec2"].describe_instances,
-        "widen its own trust": lambda: clients["iam"].update_assume_role_policy(
-            RoleName=role.rpartition("/")[2], PolicyDocument="{}"
+        ("make a repository", "ecr:CreateRepository"): lambda: ecr.create_repository(
+            repositoryName="more"
         ),
-        "take the machines' role": lambda: clients["sts"].assume_role(
+        ("read runs", "s3:GetObject"): lambda: clients["s3"].get_object(
+            Bucket=_OUTPUTS, Key="runs/x/k"
+        ),
+        ("see machines", "ec2:DescribeInstances"): clients["ec2"].describe_instances,
+        ("widen its own trust", "iam:UpdateAssumeRolePolicy"): lambda: clients[
+            "iam"
+        ].update_assume_role_policy(RoleName=role.rpartition("/")[2], PolicyDocument="{}"),
+        ("take the machines' role", "sts:AssumeRole"): lambda: clients["sts"].assume_role(
             RoleArn=recorder.role("InstanceRole"), RoleSessionName="theirs"
         ),
-        "delete the core stack": lambda: clients["cloudformation"].delete_stack(
-            StackName=f"{NAME}-core"
-        ),
+        ("delete the core stack", "cloudformation:DeleteStack"): lambda: clients[
+            "cloudformation"
+        ].delete_stack(StackName=f"{NAME}-core"),
     }
-    for name, call in attempts.items():
-        recorder.attempt(f"a workflow: {name}", call)
+    for (name, refused), call in attempts.items():
+        recorder.attempt(f"a workflow: {name}", refused, call)
     recorder.emulated.clients("ecr", REGION).delete_repository(repositoryName="theirs")
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, start
+from flyback.aws.ec2 import GONE
+from flyback.launch.fleet import RUN_TAG
 from flyback.launch.progress import silent
 from flyback.rehearsal.transport import Caller
 
@@ -33,6 +35,8 @@ _JOB = {
     "secrets": {"TOKEN": "ssm:/flyback/token", "KEY": "secretsmanager:flyback/key"},
     "resources": {"count": 0, "vcpus": 2, "memory_gib": 4},
 }
+# A second attempt looks for checkpoints; S3 says that there is none to those alone who may list.
+_ABSENT = ("s3:ListBucket",)
 _SCRIPT = 'test "$TOKEN$KEY" = open-sesame && cat one.txt folder/two.txt\n'
 
 
@@ -46,13 +50,18 @@ def _job(folder: Path) -> Path:
 
 def record_job(recorder: Any, folder: Path) -> None:
     """The job that takes all, from launch to certificate."""
+    plant(recorder)
+    with recorder.scenario("a job with data and secrets"):
+        run_job(recorder, folder)
+
+
+def plant(recorder: Any) -> None:
+    """The data and the secrets that the job takes."""
     clients = recorder.emulated.clients
     clients("s3", REGION).put_object(Bucket=_DATA, Key="one.txt", Body=b"one\n")
     clients("s3", REGION).put_object(Bucket=_DATA, Key="folder/two.txt", Body=b"two\n")
     clients("ssm", REGION).put_parameter(Name="/flyback/token", Value="open-", Type="SecureString")
     clients("secretsmanager", REGION).create_secret(Name="flyback/key", SecretString="sesame")
-    with recorder.scenario("a job with data and secrets"):
-        run_job(recorder, folder)
 
 
 def run_job(recorder: Any, folder: Path) -> None:
@@ -60,12 +69,14 @@ def run_job(recorder: Any, folder: Path) -> None:
     run = start(prepare(_job(folder)), recorder.cloud, OPTIONS, silent)
     marker = run.wait()
     assert marker.kind == "SUCCESS", marker
-    run.certificate()
+    certificate = run.certificate()
+    assert certificate is not None
+    assert certificate.clean, certificate
 
 
 def record_interruption(recorder: Any, folder: Path) -> None:
     """The second run of a capped day: EC2 takes its machine, the guardian goes on with another."""
-    with recorder.scenario("an interrupted run goes on"):
+    with recorder.scenario("an interrupted run goes on", _ABSENT):
         options = dataclasses.replace(OPTIONS, run_id="taken", max_usd_per_day=50.0)
         run = start(prepare(_job(folder)), recorder.cloud, options, silent)
         recorder.emulated.machines.reclaim(run.launch.attempts[0].instance_id)
@@ -128,7 +139,7 @@ def record_deadlines(recorder: Any, folder: Path) -> None:
             clock.sleep(20)
         return run
 
-    with recorder.scenario("a hung machine, an extension that was cut off"):
+    with recorder.scenario("a hung machine, an extension that was cut off", _ABSENT):
         run = hung("hung")
         run.extend(0.1)
         key = "leases/hung/extension.json"
@@ -143,6 +154,8 @@ def record_deadlines(recorder: Any, folder: Path) -> None:
     with recorder.scenario("a hung machine without a guardian"):
         run = hung("alone")
         clock.sleep(run.launch.deadline - clock.now() + 120)
+        ended = recorder.cloud.session.ec2.instances(RUN_TAG, "alone")
+        assert {item.state for item in ended} <= GONE
         emulated.functions.broken = lambda _: False
         sweep()
         assert run.wait().kind == "FAILURE"
@@ -177,32 +190,41 @@ def record_guardian_scope(recorder: Any) -> None:
         "MinCount": 1,
         "MaxCount": 1,
     }
-    attempts: dict[str, Callable[[], Any]] = {
-        "guardian ends another's machine": lambda: mine.terminate_instances(InstanceIds=[machine]),
-        "schedule ends another's machine": lambda: direct.terminate_instances(
-            InstanceIds=[machine]
+    attempts: dict[tuple[str, str], Callable[[], Any]] = {
+        ("guardian ends another's machine", "ec2:TerminateInstances"): lambda: (
+            mine.terminate_instances(InstanceIds=[machine])
         ),
-        "guardian launches without its tag": lambda: mine.run_instances(**launch),
-        "guardian tags what is there": lambda: mine.create_tags(
+        ("schedule ends another's machine", "ec2:TerminateInstances"): lambda: (
+            direct.terminate_instances(InstanceIds=[machine])
+        ),
+        ("guardian launches without its tag", "ec2:RunInstances instance/*"): lambda: (
+            mine.run_instances(**launch)
+        ),
+        ("guardian tags what is there", "ec2:CreateTags"): lambda: mine.create_tags(
             Resources=[vpc], Tags=[{"Key": "flyback:name", "Value": NAME}]
         ),
-        "guardian gives a machine the schedules' role": lambda: mine.run_instances(
-            **launch, TagSpecifications=tagged, IamInstanceProfile={"Name": "theirs"}
+        ("guardian gives a machine the schedules' role", "iam:PassRole"): lambda: (
+            mine.run_instances(
+                **launch, TagSpecifications=tagged, IamInstanceProfile={"Name": "theirs"}
+            )
         ),
-        "guardian gives a schedule the machines' role": lambda: scheduler.create_schedule(
-            Name="x",
-            GroupName=f"flyback-{NAME}",
-            ScheduleExpression="at(2030-01-01T00:00:00)",
-            FlexibleTimeWindow={"Mode": "OFF"},
-            Target={
-                "Arn": "arn:aws:scheduler:::aws-sdk:ec2:terminateInstances",
-                "RoleArn": machines,
-            },
+        ("guardian gives a schedule the machines' role", "iam:PassRole"): lambda: (
+            scheduler.create_schedule(
+                Name="x",
+                GroupName=f"flyback-{NAME}",
+                ScheduleExpression="at(2030-01-01T00:00:00)",
+                FlexibleTimeWindow={"Mode": "OFF"},
+                Target={
+                    "Arn": "arn:aws:scheduler:::aws-sdk:ec2:terminateInstances",
+                    "RoleArn": machines,
+                },
+            )
         ),
     }
-    for name, call in attempts.items():
-        recorder.attempt(name, call)
+    for (name, refused), call in attempts.items():
+        recorder.attempt(name, refused, call)
     _take_the_schedules_roles(recorder)
+    _invoke_the_guardian(recorder)
     iam.remove_role_from_instance_profile(
         InstanceProfileName="theirs", RoleName=ender.rpartition("/")[2]
     )
@@ -230,5 +252,31 @@ def _take_the_schedules_roles(recorder: Any) -> None:
             role = recorder.role(named)
             recorder.attempt(
                 f"{who} takes {named}",
+                "sts:AssumeRole",
                 lambda sts=sts, role=role: sts.assume_role(RoleArn=role, RoleSessionName="theirs"),
             )
+
+
+def _invoke_the_guardian(recorder: Any) -> None:
+    """Whoever is not the deployment's own rule, part by part of its ARN."""
+    rule = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{NAME}-ends"
+    for who, via, source in (
+        ("another rule", "events", rule.replace(NAME, "theirs")),
+        ("a rule whose name begins alike", "events", f"{rule}-2"),
+        ("another partition's rule", "events", rule.replace("arn:aws:", "arn:aws-cn:")),
+        ("another region's rule", "events", rule.replace(REGION, "eu-west-1")),
+        ("another account's rule", "events", rule.replace(ACCOUNT, "210987654321")),
+        ("what is called like the rule", "events", rule.replace(":rule/", ":event-bus/")),
+        ("no rule at all", "events", ""),
+        ("another service, in the rule's name,", "s3", rule),
+    ):
+        functions = recorder.emulated.clients.of(
+            "lambda", REGION, Caller(via=via, source_arn=source)
+        )
+        recorder.attempt(
+            f"{who} invokes the guardian",
+            "lambda:InvokeFunction",
+            lambda functions=functions: functions.invoke(
+                FunctionName=f"{NAME}-guardian", InvocationType="Event", Payload=b"{}"
+            ),
+        )

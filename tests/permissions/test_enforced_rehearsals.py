@@ -6,11 +6,11 @@ import copy
 import json
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import refusals
 
 from flyback import api
 from flyback.audit.iam import Asked
@@ -20,10 +20,26 @@ from flyback.infra import templates
 from flyback.rehearsal.cloud import RehearsalCloud
 
 _ACCOUNT = "123456789012"
-_MUTANTS = {
-    "bundles": ('                  - !Sub "${OutputsBucket.Arn}/bundles/*"\n', "/bundles/"),
-    "logs": ("                  - logs:PutLogEvents\n", "logs:PutLogEvents"),
+_LEAST = "a rehearsal of the least job"
+# Line of the core template → what is refused without it, and how the run ends.
+_LINES = {
+    "bundles": (
+        '                  - !Sub "${OutputsBucket.Arn}/bundles/*"\n',
+        "/bundles/",
+        "FAILURE",
+    ),
+    "logs": ("                  - logs:PutLogEvents\n", "logs:PutLogEvents", "SUCCESS"),
 }
+
+
+def _without(action: str) -> dict[str, Any]:
+    """The deployer's own policy less one action."""
+    place = Place(name="flyback", account=_ACCOUNT, region="us-east-1")
+    policy: dict[str, Any] = copy.deepcopy(deployer_policy(place))
+    for statement in policy["Statement"]:
+        statement["Action"] = [name for name in statement["Action"] if name != action]
+    policy["Statement"] = [item for item in policy["Statement"] if item["Action"]]
+    return policy
 
 
 class RecordedQuestions:
@@ -58,30 +74,45 @@ def job(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("mutant", list(_MUTANTS))
-def test_a_rehearsal_without_a_grant_shows_it(
+def test_the_least_rehearsal_meets_no_refusal(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the shipped policies: what the mutants below are measured by."""
+    with RecordedQuestions(monkeypatch) as asked:
+        shown = api.rehearse(job)
+    assert shown.marker.kind == "SUCCESS"
+    refusals.check(_LEAST, asked)
+
+
+@pytest.mark.parametrize("mutant", list(_LINES))
+def test_a_rehearsal_without_a_grant_of_the_machines_fails(
     mutant: str, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The template without one line: the machine meets AWS's refusal, and the run tells it."""
-    line, named = _MUTANTS[mutant]
+    """The template without one line: the scenario fails by name, even where the run succeeds."""
+    line, named, end = _LINES[mutant]
     text = templates.read("core")
     assert text.count(line) == 1
     monkeypatch.setattr(templates, "read", lambda name: text.replace(line, "") if name else "")
-    with RecordedQuestions(monkeypatch) as asked, suppress(FlybackError):
-        shown = api.rehearse(job)
-        assert mutant == "logs" or shown.marker.kind == "FAILURE"
-    refused = [f"{item.action} {item.resource}" for item in asked if not item.allowed]
-    assert any(named in text for text in refused)
+    with RecordedQuestions(monkeypatch) as asked:
+        assert api.rehearse(job).marker.kind == end
+    with pytest.raises(refusals.ScenarioFailedError, match=f"{_LEAST}: refused .*{named}"):
+        refusals.check(_LEAST, asked)
+
+
+@pytest.mark.parametrize("action", ["iam:ListRoles", "servicequotas:GetServiceQuota"])
+def test_a_rehearsal_without_a_grant_of_yours_fails(
+    action: str, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls that flyback goes on without: the run succeeds, and the scenario fails by its name."""
+    with RecordedQuestions(monkeypatch) as asked:
+        shown = api.rehearse(job, setting=api.Setting(policy=_without(action)))
+    assert shown.marker.kind == "SUCCESS"
+    with pytest.raises(refusals.ScenarioFailedError, match=f"{_LEAST}: refused .*{action}"):
+        refusals.check(_LEAST, asked)
 
 
 def test_a_deployer_who_lacks_one_permission_reads_which(job: Path) -> None:
     """Without ec2:CreateFleet nothing is launched; the sentence names the action."""
-    place = Place(name="flyback", account=_ACCOUNT, region="us-east-1")
-    policy: dict[str, Any] = copy.deepcopy(deployer_policy(place))
-    for statement in policy["Statement"]:
-        statement["Action"] = [name for name in statement["Action"] if name != "ec2:CreateFleet"]
     with pytest.raises(FlybackError, match="ec2:CreateFleet") as refused:
-        api.rehearse(job, setting=api.Setting(policy=policy))
+        api.rehearse(job, setting=api.Setting(policy=_without("ec2:CreateFleet")))
     assert refused.value.exit_code == 4
 
 
@@ -135,12 +166,8 @@ def test_doctor_refuses_what_would_do_nothing(words: tuple[str, ...], named: str
 @pytest.mark.parametrize("action", ["iam:GetRolePolicy", "lambda:GetPolicy", "s3:GetBucketAbac"])
 def test_a_deployer_who_lacks_what_only_a_schema_lists_reads_which(action: str, job: Path) -> None:
     """No call of a rehearsal needs it; the emulated CloudFormation asks all the same."""
-    place = Place(name="flyback", account=_ACCOUNT, region="us-east-1")
-    policy: dict[str, Any] = copy.deepcopy(deployer_policy(place))
-    for statement in policy["Statement"]:
-        statement["Action"] = [name for name in statement["Action"] if name != action]
     with pytest.raises(FlybackError, match=action):
-        api.rehearse(job, setting=api.Setting(policy=policy))
+        api.rehearse(job, setting=api.Setting(policy=_without(action)))
 
 
 def test_a_rehearsal_under_a_policy_of_ones_own(job: Path, tmp_path: Path) -> None:

@@ -19,9 +19,12 @@ from flyback.audit.iam.footprint import (
     recorded,
     smallest,
 )
-from flyback.audit.iam.grants import grants, implicit, judge_grants, too_wide
+from flyback.audit.iam.grants import Verdict, grants, judge_grants, too_wide
 from flyback.audit.iam.handlers import handler_rows
+from flyback.audit.iam.implicit import implicit
+from flyback.audit.iam.tolerated import tolerated
 from flyback.audit.iam.widening import judge_widenings
+from flyback.audit.iam.wildcards import nameless
 
 _UNASKED = {"GetCallerIdentity", "CreateLogStream", "PutLogEvents"}  # anybody's; the agent's
 _DEPLOYER = "arn:aws:iam::123456789012:user/deployer"
@@ -38,36 +41,43 @@ _NO_TOKEN = {"InvalidIdentityToken", "ExpiredTokenException"}  # refused before 
 
 
 @pytest.mark.proof
-def test_proof_iam_mutation(evidence: Any) -> None:
-    """Without any single grant some scenario comes out otherwise, or another program needs it.
+def test_proof_iam_mutation(evidence: Any, verdicts: list[Verdict]) -> None:
+    """Without any single grant a scenario fails by its name, or another program needs the grant.
 
-    The deployer's policy is judged too, with what CloudFormation's handlers ask in their name:
-    `schema` counts the grants that no call needs, only a resource's schema lists. And no trust can
-    say more without a scenario or the audit noticing.
+    A scenario fails where a call of it is refused that it does not expect, or is not that it does.
+    `tolerated` counts the grants without which only calls are refused that flyback goes on without,
+    `schema` those of the deployer that no call needs, only a resource's schema lists. And no policy
+    that names principals can say more without a scenario or the audit noticing.
     """
-    verdicts = judge_grants(evidence.policies, evidence.asked)
-    verdicts += judge_grants(evidence.deployer, evidence.asked)
     survivors = [str(verdict.grant) for verdict in verdicts if verdict.survives]
-    widened = judge_widenings(evidence.policies, evidence.asked)
+    widened = judge_widenings((*evidence.policies, *evidence.deployer), evidence.asked)
     survivors += [item.text for item in widened if item.survives]
     unneeded = sum(verdict.implicit is not None for verdict in verdicts)
+    without = sum(verdict.tolerated is not None for verdict in verdicts)
     schema = sum(verdict.by_schema for verdict in verdicts)
     print(
         f"PROOF iam-mutation grants={len(verdicts)} survivors={len(survivors)} "
-        f"implicit={unneeded} schema={schema}"
+        f"implicit={unneeded} tolerated={without} schema={schema}"
     )
     assert verdicts
     assert survivors == []
+    scenarios = {item.scenario for item in evidence.asked}
+    noticed = [verdict.noticed for verdict in verdicts if not verdict.implicit]
+    assert [text for text in noticed if text.partition(": ")[0] not in scenarios] == []
 
 
 @pytest.mark.proof
 def test_proof_iam_scope(evidence: Any) -> None:
-    """No credentials open anything beyond their scope; the right branch's token opens its role."""
+    """No credentials open anything beyond their scope; the right branch's token opens its role.
+
+    Each attempt is refused at the very question that it is about.
+    """
     attempts = evidence.attempts
     denied = [name for name, code in attempts.items() if code in _REFUSALS | _NO_TOKEN]
     print(f"PROOF iam-scope attempts={len(attempts)} denied={len(denied)}")
     assert len(attempts) >= 60
     assert sorted(denied) == sorted(attempts)
+    assert evidence.complaints == []
     pushed = {item.action for item in evidence.asked if item.scenario == "a push from the branch"}
     assert pushed >= {"sts:AssumeRoleWithWebIdentity", "ecr:PutImage"}
 
@@ -98,18 +108,30 @@ def test_whose_tokens_push(evidence: Any) -> None:
     )
 
 
-def test_each_grant_is_needed(evidence: Any) -> None:
+def test_each_grant_is_needed(verdicts: list[Verdict]) -> None:
     """No mutant survives; every entry of the implicit list covers a grant, and cites AWS."""
-    verdicts = judge_grants((*evidence.policies, *evidence.deployer), evidence.asked)
     assert [str(verdict.grant) for verdict in verdicts if verdict.survives] == []
-    used = {verdict.implicit for verdict in verdicts if verdict.implicit}
-    assert used == set(implicit())
+    used = {(found.statement, found.action) for item in verdicts if (found := item.implicit)}
+    assert used == {(entry.statement, entry.action) for entry in implicit()}
     assert all(entry.source.startswith("https://docs.aws.amazon.com/") for entry in implicit())
 
 
-def test_which_grants_only_a_schema_lists(evidence: Any) -> None:
+def test_functions_and_buckets_are_mutated_too(verdicts: list[Verdict]) -> None:
+    """Without the rule's ARN in the guardian's own policy another rule could invoke it."""
+    guardians = {
+        verdict.grant.path[0]: verdict.noticed
+        for verdict in verdicts
+        if verdict.grant.policy.holder.endswith(":function:trial-guardian")
+    }
+    assert set(guardians) == {"Action", "Principal", "Resource", "Condition"}
+    assert guardians.pop("Condition").startswith("another rule invokes the guardian: ")
+    assert all(text.startswith("a job with data and secrets: ") for text in guardians.values())
+    buckets = [item.noticed for item in verdicts if item.grant.policy.name == "bucket policy"]
+    assert sum(" without TLS: " in text for text in buckets) == len(buckets) - 2  # less Condition
+
+
+def test_which_grants_only_a_schema_lists(evidence: Any, verdicts: list[Verdict]) -> None:
     """They are the deployer's alone; a right that some call needs too is not counted."""
-    verdicts = judge_grants((*evidence.policies, *evidence.deployer), evidence.asked)
     listed = {str(verdict.grant) for verdict in verdicts if verdict.by_schema}
     assert listed
     assert all(text.startswith("user/deployer") for text in listed)
@@ -117,8 +139,15 @@ def test_which_grants_only_a_schema_lists(evidence: Any) -> None:
     called = ("Action: s3:CreateBucket", "Action: iam:PassRole", "Action: ec2:TerminateInstances")
     assert not [text for text in listed if text.endswith(called)]
     without = [item for item in evidence.asked if not item.by_schema]
-    verdicts = judge_grants(evidence.deployer, without)
-    assert {str(verdict.grant) for verdict in verdicts if verdict.survives} == listed
+    alone = judge_grants(evidence.deployer, without)
+    assert {str(verdict.grant) for verdict in alone if verdict.survives} == listed
+
+
+def test_which_grants_are_tolerated(verdicts: list[Verdict]) -> None:
+    """Each entry of the list is of a grant that nothing else needs, and says what it is for."""
+    used = {verdict.tolerated for verdict in verdicts if verdict.tolerated}
+    assert used == set(tolerated().values())
+    assert all(len(entry.why.split()) > 5 for entry in used)
 
 
 def test_widening_any_grant_is_flagged(evidence: Any) -> None:
@@ -131,11 +160,21 @@ def test_widening_any_grant_is_flagged(evidence: Any) -> None:
     unflagged = []
     for policy in everybodys:
         for grant in grants(policy):
-            wide = grant.widened()
-            if policy.kind == "identity" and wide is not None and not list(too_wide(wide)):
-                unflagged.append(str(grant))
+            unflagged += [
+                f"{grant}: {text}" for text, wide in grant.widened() if not list(too_wide(wide))
+            ]
     assert unflagged == []
-    widened = judge_widenings(evidence.policies, evidence.asked)
+    shipped = [grant for policy in everybodys for grant in grants(policy)]
+    unused = [
+        item
+        for item in nameless()
+        if not any(
+            item.covers(grant.policy.holder, item.action.replace("*", "Any"), grant.text)
+            for grant in shipped
+        )
+    ]
+    assert unused == []
+    widened = judge_widenings(everybodys, evidence.asked)
     assert [item.text for item in widened if not item.flagged] == []
     pushing = [item for item in widened if "Condition" in item.text or "StringLike" in item.text]
     assert len(pushing) > 15

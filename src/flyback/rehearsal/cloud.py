@@ -263,6 +263,7 @@ class RehearsalCloud:
         self.registry, self.tagging = parts.registry, parts.tagging
         self.judge.resource_policies["lambda"] = parts.registry.policy_of
         self.judge.resource_tags.update(parts.tags)
+        self.judge.kept_policies = parts.registry.policies
         self.bus, self.timetable = parts.bus, parts.timetable
         self.functions, self.workshop = parts.functions, parts.workshop
         parts.tell_of(self.machines)

@@ -56,6 +56,23 @@ _MALFORMED: dict[str, tuple[Any, str, str]] = {
         "identity",
         "Condition.NumericEquals.s3:max-keys: 'ten' is no value for NumericEquals",
     ),
+    **{
+        f"number {text}": (
+            _policy(Condition={"NumericLessThan": {"a:b": text}}),
+            "identity",
+            "no value",
+        )
+        for text in ("1_000", "inf", "nan", "1e3", " 1", "٣")
+    },
+    **{
+        f"date {text}": (_policy(Condition={"DateLessThan": {"a:b": text}}), "identity", "no value")
+        for text in ("nan", "202", "2020-04-01T00:00:00", "2020-W01", "2020-13", "1_600_000_000")
+    },
+    "canonical user": (
+        _policy(Principal={"CanonicalUser": "79a59df9"}),
+        "resource",
+        "p: Statement[0].Principal.CanonicalUser: canonical user ids are not modelled",
+    ),
     "date": (_policy(Condition={"DateLessThan": {"a:b": "soon"}}), "identity", "no value for Date"),
     "boolean": (_policy(Condition={"Bool": {"a:b": "yes"}}), "identity", "no value for Bool"),
     "address": (_policy(Condition={"IpAddress": {"a:b": "1.2.3"}}), "identity", "no value for Ip"),

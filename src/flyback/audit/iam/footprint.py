@@ -272,6 +272,7 @@ _MADE_UP = re.compile(r"^(.*:(?:role|instance-profile)/[A-Za-z0-9-]+?-(?:core|ci
 _LOGS = re.compile(r"^(arn:[^:]+:logs:[^:]+:[^:]+:log-group:/flyback/[^/]+)/[^:]*(:.*)?$")
 _SCHEDULE = re.compile(r"^(arn:[^:]+:scheduler:[^:]+:[^:]+:schedule/[^/]+)/.*$")
 _SECRET = re.compile(r"^(arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:flyback)/.*$")
+_QUOTA = re.compile(r"^(arn:[^:]+:servicequotas:[^:]+:[^:]+:[^/]+)/.*$")
 _AMI = re.compile(r"^(arn:[^:]+:ssm:[^:]+::parameter/aws/service/deeplearning/ami)/.*$")
 
 
@@ -288,6 +289,7 @@ def _general(resource: str, place: Place) -> str:
         (_LOGS, r"\1/*"),
         (_SCHEDULE, r"\1/*"),
         (_SECRET, r"\1/*"),
+        (_QUOTA, r"\1/*"),
         (_AMI, r"\1/*"),
     ):
         resource = pattern.sub(replacement, resource)

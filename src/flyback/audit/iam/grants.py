@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import copy
-import csv
 import dataclasses
-import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from flyback.audit.iam.asked import Asked, Attached, answer, concerns
-from flyback.audit.iam.handlers import CALLED, handler_rows
-from flyback.audit.iam.needs import rows
+from flyback.audit.iam.implicit import Implicit, implicit
+from flyback.audit.iam.tolerated import Tolerated, tolerates
 from flyback.audit.iam.trust import too_trusting
+from flyback.audit.iam.wildcards import too_much
 
-__all__ = ["Grant", "Implicit", "Verdict", "grants", "implicit", "judge_grants", "too_wide"]
+__all__ = ["Grant", "Verdict", "grants", "judge_grants", "normal", "repeatable", "too_wide"]
+
+_ARN_FIELDS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,38 +59,22 @@ class Grant:
             return None
         return dataclasses.replace(self.policy, document=document)
 
-    def widened(self) -> Attached | None:
-        """The policy with `*` in its place; None where it is `*`, or nothing that can be."""
-        if self.path not in (("Action",), ("Resource",)) or self.text == "*":
-            return None
+    def widened(self) -> Iterator[tuple[str, Attached]]:
+        """What could stand in its place and says more, with the policy then.
+
+        `*` for an action; for a resource also its ARN with nothing named: without what comes after
+        the colons, and with a wildcard for the name alone.
+        """
         document = normal(self.policy.document)
+        if self.policy.kind != "identity" or len(self.path) > 1:
+            return
         if document["Statement"][self.statement]["Effect"] != "Allow":
-            return None
-        document["Statement"][self.statement][self.path[0]][self.item] = "*"
-        return dataclasses.replace(self.policy, document=document)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Implicit:
-    """A grant that other programs need.
-
-    Args:
-        statement: Sid.
-        action: As granted, or `*`.
-        who: Who makes the call.
-        source: Where AWS says that it is needed.
-    """
-
-    statement: str
-    action: str
-    who: str
-    source: str
-
-    def covers(self, grant: Grant) -> bool:
-        """Whether a grant is meant."""
-        if grant.sid != self.statement or grant.path[0] not in ("Action", "Resource"):
-            return False
-        return self.action in ("*", grant.text)
+            return
+        for text in dict.fromkeys(("*", *_nameless(self.text))):
+            if self.path[0] in ("Action", "Resource") and text != self.text:
+                wide = copy.deepcopy(document)
+                wide["Statement"][self.statement][self.path[0]][self.item] = text
+                yield text, dataclasses.replace(self.policy, document=wide)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +85,7 @@ class Verdict:
         grant: Which.
         noticed: The scenario and the question that came out otherwise; empty where none did.
         implicit: Why it is needed all the same, if it is.
+        tolerated: Whose refusal alone was noticed: the scenario meets it and goes on; else None.
         by_schema: No call was refused or allowed, only what a resource's schema lists; the table
             of those lists grants it and asks for it, so that it shows no need by itself.
     """
@@ -108,6 +93,7 @@ class Verdict:
     grant: Grant
     noticed: str = ""
     implicit: Implicit | None = None
+    tolerated: Tolerated | None = None
     by_schema: bool = False
 
     @property
@@ -134,16 +120,29 @@ def judge_grants(policies: Iterable[Attached], asked: Iterable[Asked]) -> list[V
     """Take away each grant alone and answer every question again.
 
     Args:
-        policies: All of the account.
+        policies: All of the account, of users too: what is answered otherwise with all of them
+            shows nothing, and is left out.
         asked: Recorded questions with their answers, refusals included.
     """
     everything = list(policies)
-    questions = _distinct(sorted(asked, key=lambda item: item.by_schema))
+    questions = repeatable(everything, _distinct(sorted(asked, key=_weight)))
     verdicts: list[Verdict] = []
     for policy in everything:
         affected = [item for item in questions if concerns(policy, item)]
         verdicts += [_verdict(grant, everything, affected) for grant in grants(policy)]
     return verdicts
+
+
+def repeatable(policies: list[Attached], asked: Iterable[Asked]) -> list[Asked]:
+    """Questions that these policies answer as they were answered then."""
+    return [
+        item for item in asked if item.action and answer(item, policies).allowed == item.allowed
+    ]
+
+
+def _weight(item: Asked) -> int:
+    """In which order changed answers count: what is tolerated later, what no call asks last."""
+    return 2 if item.by_schema else int(tolerates(item) is not None)
 
 
 def _verdict(grant: Grant, policies: list[Attached], affected: list[Asked]) -> Verdict:
@@ -154,69 +153,42 @@ def _verdict(grant: Grant, policies: list[Attached], affected: list[Asked]) -> V
         if answer(item, left).allowed != item.allowed:
             word = "refused" if item.allowed else "allowed"
             noticed = f"{item.scenario}: {item.action} on {item.resource} is {word}"
-            return Verdict(grant=grant, noticed=noticed, by_schema=item.by_schema)
-    meant = next((entry for entry in implicit() if entry.covers(grant)), None)
-    return Verdict(grant=grant, implicit=meant)
+            return Verdict(
+                grant=grant, noticed=noticed, tolerated=tolerates(item), by_schema=item.by_schema
+            )
+    return Verdict(grant=grant, implicit=_meant(grant))
 
 
-@functools.cache
-def implicit() -> tuple[Implicit, ...]:
-    """The list of grants that other programs need."""
-    text = resources.files(__package__).joinpath("data/implicit.csv").read_text()
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    return tuple(Implicit(**item) for item in csv.DictReader(lines))
+def _meant(grant: Grant) -> Implicit | None:
+    """The entry of the implicit list that needs an action, or a resource, of a statement."""
+    statement = normal(grant.policy.document)["Statement"][grant.statement]
+    for entry in implicit():
+        if entry.statement != grant.sid:
+            continue
+        if grant.path == ("Action",) and entry.action == grant.text:
+            wanted = any(entry.on(text) for text in statement.get("Resource", ()))
+        else:
+            wanted = grant.path == ("Resource",) and entry.on(grant.text)
+            wanted = wanted and entry.action in statement.get("Action", ())
+        if wanted:
+            return entry
+    return None
 
 
 def too_wide(policy: Attached) -> Iterator[str]:
     """Wildcards that say more than is meant.
 
-    An action with one, or `*` as the resource of an action that takes resources; in a role's trust,
-    whatever lets in more than is named.
+    An action with one, `*` as the resource of an action that takes resources, an ARN that names
+    nothing; in a role's trust and a resource's policy, whatever lets in more than is named.
     """
     for statement in normal(policy.document)["Statement"]:
-        if policy.kind == "trust":
+        if policy.kind != "identity":
             for finding in too_trusting(statement):
                 yield f"{policy.label}: {finding}"
-        elif policy.kind == "identity" and statement["Effect"] == "Allow":
-            yield from _too_much(statement, f"{policy.label}: {statement.get('Sid', '')}")
-
-
-def _too_much(statement: Mapping[str, Any], name: str) -> Iterator[str]:
-    for action in statement.get("Action", ()):
-        if "*" in action:
-            yield f"{name}: {action} is more than one action"
-        elif "*" in statement.get("Resource", ()) and not _takes_none(action, statement):
-            yield f"{name}: {action} takes a resource, and has *"
-    if "NotAction" in statement or "NotResource" in statement:
-        yield f"{name}: grants everything but what it names"
-
-
-def _takes_none(action: str, statement: Mapping[str, Any]) -> bool:
-    """Whether `*` is all that an action takes: by the table, else by the implicit list."""
-    found = _resources().get(action, set())
-    if found:
-        return found == {"*"}
-    meant = [entry for entry in implicit() if entry.statement == statement.get("Sid")]
-    return any(entry.action in ("*", action) for entry in meant) or _described(action)
-
-
-def _described(action: str) -> bool:
-    """EC2's Describe… take no resource (service authorization reference, Amazon EC2)."""
-    return action.startswith("ec2:Describe")
-
-
-@functools.cache
-def _resources() -> Mapping[str, set[str]]:
-    """Action → the resources that the tables ask about."""
-    asked: dict[str, set[str]] = {}
-    for kinds in handler_rows().values():
-        for listed in kinds:
-            if listed.granted and listed.resource != CALLED:
-                asked.setdefault(listed.action, set()).update(listed.resource.split())
-    for items in rows().values():
-        for row in items:
-            asked.setdefault(row.action, set()).add(row.resource)
-    return asked
+        elif statement["Effect"] == "Allow":
+            yield from too_much(
+                statement, policy.holder, f"{policy.label}: {statement.get('Sid', '')}"
+            )
 
 
 def normal(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,6 +208,20 @@ def normal(document: Mapping[str, Any]) -> dict[str, Any]:
             for key in keys:
                 keys[key] = _listed(keys[key])
     return found
+
+
+def _nameless(text: str) -> Iterator[str]:
+    """An ARN whose last field is a wildcard, or has one in each place of its name."""
+    fields = text.split(":", _ARN_FIELDS - 1)
+    if len(fields) < _ARN_FIELDS:
+        return
+    *start, last = fields
+    yield ":".join((*start, "*"))
+    kind, separator, _ = last.partition("/") if "/" in last else last.partition(":")
+    if separator and start[2] != "s3":
+        yield ":".join((*start, f"{kind}{separator}*"))
+    elif separator:
+        yield ":".join((*start, last.replace(kind, "*", 1)))
 
 
 def _listed(value: Any) -> list[Any]:

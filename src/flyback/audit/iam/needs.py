@@ -365,7 +365,15 @@ def _provider_by_url(called: Called, facts: Facts, row: Row) -> Iterator[Need]:
     )
 
 
+def _topic_of(called: Called, facts: Facts, row: Row) -> Iterator[Need]:
+    """A subscription's ARN is its topic's and an identifier (SNS API reference, Subscribe)."""
+    del facts
+    topic = str(called.params.get("SubscriptionArn", "")).rpartition(":")[0]
+    yield Need(action=row.action, resource=topic or called.arn("sns", "*"))
+
+
 BUILDERS["@ids"] = _by_ids
+BUILDERS["@topic"] = _topic_of
 BUILDERS["@oidc-provider"] = _provider_by_url
 BUILDERS["@parameter"] = _by_parameter_name
 BUILDERS["@delete-objects"] = _deleted_objects

@@ -12,7 +12,9 @@ import base64
 import binascii
 import datetime as dt
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 from flyback.audit.iam.document import Condition
 from flyback.audit.iam.patterns import arn_matches, expand, like, literal
@@ -22,24 +24,34 @@ __all__ = ["NAMES", "PARSERS", "holds"]
 Comparison = Callable[[str, str], bool]
 Context = Mapping[str, tuple[str, ...]]
 
+_NUMBER = re.compile(r"^-?[0-9]+(\.[0-9]+)?\Z")
+_EPOCH_SECONDS = re.compile(r"^[0-9]{5,}\Z")
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+# https://www.w3.org/TR/NOTE-datetime: a time of day has a zone.
+_TIME = r"T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})"
+_W3C_DATE = re.compile(rf"^[0-9]{{4}}(-[0-9]{{2}}(-[0-9]{{2}}({_TIME})?)?)?\Z")
 
-def _number(text: str) -> float:
-    return float(text)
+
+def _number(text: str) -> Decimal:
+    """An integer or a decimal, exactly."""
+    if not _NUMBER.match(text):
+        raise ValueError(text)
+    return Decimal(text)
 
 
-def _moment(text: str) -> float:
-    """Seconds since the epoch, from those or from a W3C date (ISO 8601)."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    for short in ("%Y", "%Y-%m"):
-        try:
-            return dt.datetime.strptime(text, short).replace(tzinfo=dt.UTC).timestamp()
-        except ValueError:
-            continue
-    moment = dt.datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+def _moment(text: str) -> int:
+    """Microseconds since the epoch, from its seconds or from a W3C date.
+
+    Four digits are a year: W3C's formats begin with it, and no request is from 1970.
+    """
+    if _EPOCH_SECONDS.match(text):
+        return int(text) * 10**6
+    if not _W3C_DATE.match(text):
+        raise ValueError(text)
+    whole = text + "-01-01"[len(text) - len("2020") :] if len(text) < len("2020-01-01") else text
+    moment = dt.datetime.fromisoformat(whole)
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)) - _EPOCH
+    return since // dt.timedelta(microseconds=1)
 
 
 def _boolean(text: str) -> bool:

@@ -24,7 +24,7 @@ _ELEMENTS = {
     "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource",
     "Condition",
 }  # fmt: skip
-_PRINCIPALS = {"AWS", "Service", "Federated", "CanonicalUser"}
+_PRINCIPALS = {"AWS", "Service", "Federated"}
 _ACTION = re.compile(r"^[A-Za-z0-9-]+:[A-Za-z0-9*?-]+$")
 _SID = re.compile(r"^[A-Za-z0-9]*$")
 _QUALIFIERS = {"forallvalues": "ForAllValues", "foranyvalue": "ForAnyValue"}
@@ -32,7 +32,7 @@ _IF_EXISTS = "ifexists"
 
 
 class PolicyError(UserError):
-    """A policy that AWS would refuse."""
+    """A policy that AWS would refuse, or that says what is not modelled."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,10 @@ def _principals(
         return {"AWS": ("*",)}
     if not isinstance(value, Mapping) or not value:
         raise place.error(f"{value!r} is no principal", 'write "*" or {"AWS": "arn:…"}')
+    if "CanonicalUser" in value:  # AWS takes it; here nobody's canonical id is known
+        raise place.at("CanonicalUser").error(
+            "canonical user ids are not modelled", 'write {"AWS": …} with the account\'s ARN'
+        )
     _known(value, _PRINCIPALS, place)
     principals = {key: _texts(names, place.at(key)) for key, names in value.items()}
     for name in principals.get("AWS", ()):

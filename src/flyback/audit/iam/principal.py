@@ -28,6 +28,9 @@ _KINDS: Mapping[str, PrincipalKind] = {
     "assumed-role": "session",
     "federated-user": "federated-user",
 }
+# Named like a service, yet an identity provider (IAM user guide, "AWS JSON policy elements:
+# Principal", "Web identity session principals").
+_PROVIDERS = ("cognito-identity.amazonaws.com",)
 _ACCOUNT = re.compile(r"^(?:arn:[^:]+:iam::)?(\d{12})(?::root)?$")
 _RANK: tuple[Reach, ...] = ("", "account", "role", "direct")
 
@@ -68,7 +71,7 @@ class Principal:
         found = _ARN.match(arn)
         if found is None:
             kind: PrincipalKind | Literal["anonymous"] = "anonymous"
-            if arn.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+            if arn.endswith((".amazonaws.com", ".amazonaws.com.cn")) and arn not in _PROVIDERS:
                 kind = "service"
             elif arn:
                 kind = "web"
@@ -87,12 +90,18 @@ class Principal:
             user_id=user_id,
         )
 
-    def context(self) -> dict[str, str]:
-        """The condition keys that follow from who asks (global condition keys reference)."""
-        keys = {f"aws:PrincipalTag/{key}": value for key, value in self.tags.items()}
+    def context(self) -> dict[str, str | tuple[str, ...]]:
+        """The condition keys that follow from who asks (global condition keys reference).
+
+        Of the names that a service goes by, the one that asks alone is known.
+        """
+        keys: dict[str, str | tuple[str, ...]] = {
+            f"aws:PrincipalTag/{key}": value for key, value in self.tags.items()
+        }
         keys["aws:PrincipalIsAWSService"] = str(self.kind == "service").lower()
         if self.kind == "service":
             keys["aws:PrincipalServiceName"] = self.arn
+            keys["aws:PrincipalServiceNamesList"] = (self.arn,)
         if not self.account:
             return keys
         keys["aws:PrincipalAccount"] = self.account

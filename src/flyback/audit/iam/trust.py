@@ -1,4 +1,4 @@
-"""What a role's trust must not say.
+"""What a role's trust, or a resource's policy, must not say.
 
 Sources: IAM user guide, "Create a role for OpenID Connect federation" (the keys that must be
 tested) and "The confused deputy problem".
@@ -11,7 +11,9 @@ from typing import Any
 
 __all__ = ["too_trusting"]
 
-_EXACT = ("StringEquals", "ArnEquals", "Bool", "NumericEquals")
+_EXACT = ("StringEquals", "ArnEquals", "ArnLike", "Bool", "NumericEquals")
+# They compare alike (condition operators reference).
+_OF_ARNS = ("ArnEquals", "ArnLike")
 _WILD = ("*", "?")
 
 
@@ -19,13 +21,13 @@ def too_trusting(statement: Mapping[str, Any]) -> Iterator[str]:
     """Whatever lets in more than is named.
 
     Args:
-        statement: Of a trust policy, with lists wherever there may be one.
+        statement: Of such a policy, with lists wherever there may be one.
     """
     if statement["Effect"] != "Allow":
         return
     principals: Mapping[str, list[str]] = statement.get("Principal", {})
     if "NotPrincipal" in statement or any("*" in names for names in principals.values()):
-        yield "anybody may assume it"
+        yield "anybody is let in"
     for action in statement.get("Action", ["*"]):
         if any(mark in action for mark in _WILD):
             yield f"{action} is more than one action"
@@ -45,6 +47,5 @@ def _inexact(operator: str, key: str, values: list[str]) -> Iterator[str]:
     """A condition that more than its values meet."""
     if operator not in _EXACT:
         yield f"{operator}: {key} is met by more than one value, or by none"
-    # ArnEquals compares as ArnLike does (condition operators reference)
-    elif operator == "ArnEquals" and any(mark in text for text in values for mark in _WILD):
+    elif operator in _OF_ARNS and any(mark in text for text in values for mark in _WILD):
         yield f"{operator}: {key} is met by more than one ARN"

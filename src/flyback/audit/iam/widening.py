@@ -1,4 +1,4 @@
-"""Every way in which a trust policy could say a little more, and who notices."""
+"""Every way in which a policy that names principals could say a little more, and who notices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from flyback.audit.iam.asked import Asked, Attached, answer, concerns
-from flyback.audit.iam.grants import grants, normal, too_wide
+from flyback.audit.iam.grants import grants, normal, repeatable, too_wide
 
 __all__ = ["Widening", "judge_widenings", "widenings"]
 
@@ -18,7 +18,7 @@ _PARTS = re.compile(r"[:/@]")
 
 @dataclass(frozen=True, kw_only=True)
 class Widening:
-    """A trust policy that says more, and what became of it.
+    """A trust or a resource's policy that says more, and what became of it.
 
     Args:
         policy: Whose.
@@ -39,34 +39,36 @@ class Widening:
 
 
 def widenings(policy: Attached) -> Iterator[tuple[str, Attached]]:
-    """A trust policy with any principal, any action, or a wildcard in one condition's value."""
+    """A policy with any principal, any action, or a wildcard in one condition's value."""
     for grant in grants(policy):
         document = normal(policy.document)
         statement = document["Statement"][grant.statement]
-        if policy.kind != "trust" or statement["Effect"] != "Allow":
+        if policy.kind == "identity" or statement["Effect"] != "Allow":
             continue
         kind = grant.path[0]
         if kind == "Principal":
             statement["Principal"] = {"AWS": ["*"]}
             yield f"{grant}: *", dataclasses.replace(policy, document=document)
         elif kind == "Action":
-            statement["Action"][grant.item] = "sts:*"
-            yield f"{grant}: sts:*", dataclasses.replace(policy, document=document)
+            every = f"{grant.text.partition(':')[0]}:*"
+            statement["Action"][grant.item] = every
+            yield f"{grant}: {every}", dataclasses.replace(policy, document=document)
         elif len(grant.path) == 2:  # noqa: PLR2004  # Condition, operator; the item is the key
             yield from _wilder(policy, grant.statement, grant.path[1], str(grant.item))
 
 
 def judge_widenings(policies: Iterable[Attached], asked: Iterable[Asked]) -> list[Widening]:
-    """Widen each trust policy alone, audit it, and answer every question about its role again.
+    """Widen each such policy alone, audit it, and answer every question that it concerns again.
 
     Args:
         policies: All of the account.
         asked: Recorded questions with their answers, refusals included.
     """
-    everything, questions = list(policies), list(asked)
+    everything = list(policies)
+    questions = repeatable(everything, asked)
     found = []
     for policy in everything:
-        affected = [item for item in questions if item.action and concerns(policy, item)]
+        affected = [item for item in questions if concerns(policy, item)]
         others = [item for item in everything if item is not policy]
         for text, mutant in widenings(policy):
             otherwise = (

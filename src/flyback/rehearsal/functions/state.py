@@ -172,6 +172,12 @@ class Registry:
         found = self.find(arn.split(":")[3], arn)
         return found.tags if found is not None else {}
 
+    def policies(self) -> dict[str, Mapping[str, Any]]:
+        """Who else may invoke which function: ARN → policy, where there is one."""
+        with self._lock:
+            held = list(self._held.values())
+        return {found.arn: found.document for found in held if found.policy}
+
     def put(self, function: Function) -> Function:
         """Keep a function, in place of an earlier state of it."""
         with self._lock:

@@ -78,8 +78,12 @@ def role_by_arn(arn: str) -> Any:
     return next((role for role in roles if role.arn == arn), None)
 
 
-def attached() -> tuple[Attached, ...]:
-    """Every policy of the account, service-linked roles left out: they are AWS's own."""
+def attached(kept: Mapping[str, Mapping[str, Any]]) -> tuple[Attached, ...]:
+    """Every policy of the account, service-linked roles left out: they are AWS's own.
+
+    Args:
+        kept: ARN → policy of resources that are not among moto's.
+    """
     iam = backend("iam", "global")
     roles = [role for role in iam.roles.values() if not role.path.startswith("/aws-service-role/")]
     found = [
@@ -105,6 +109,10 @@ def attached() -> tuple[Attached, ...]:
         )
         for bucket in backend("s3", "global").buckets.values()
         if bucket.policy
+    ]
+    found += [
+        Attached(kind="resource", holder=arn, name="resource policy", document=document)
+        for arn, document in kept.items()
     ]
     return tuple(found)
 

@@ -78,6 +78,7 @@ class Judge:
         secure: Whether clients are taken to speak TLS (`aws:SecureTransport`).
         resource_policies: Service → ARN → the policy of a resource that our own parts keep.
         resource_tags: Service → ARN → the tags of such a resource.
+        kept_policies: All of these, by ARN.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -90,6 +91,7 @@ class Judge:
         self.secure = True
         self.resource_policies: dict[str, Callable[[str], Mapping[str, Any] | None]] = {}
         self.resource_tags: dict[str, Callable[[str], Mapping[str, str]]] = {}
+        self.kept_policies: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
 
     def asked(self, *, after: int = 0) -> tuple[Asked, ...]:
         """Every question, in order of the requests.
@@ -103,8 +105,9 @@ class Judge:
 
     def attached(self) -> tuple[Attached, ...]:
         """Every policy of the account as it is now: of roles, users, buckets and functions."""
+        kept = self.kept_policies()
         with LOCK:
-            return attached()
+            return attached(kept)
 
     def check(self, call: Call, signer: Signer) -> None:
         """Let a call pass, or refuse it.
