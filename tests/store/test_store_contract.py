@@ -200,3 +200,6 @@ def test_urls_choose_the_store(tmp_path: Path) -> None:
     assert open_store("memory://m") is open_store("memory://m")
     with pytest.raises(UserError, match="is no store"):
         open_store("ftp://host/x")
+    for nameless in ("s3://", "s3:///x", "s3://my bucket/x", "s3://a:b"):
+        with pytest.raises(UserError, match="names no bucket"):
+            open_store(nameless)

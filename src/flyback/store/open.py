@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from flyback.errors import UserError
 from flyback.store.protocol import Store
 
 __all__ = ["open_place", "open_store"]
+
+_BUCKET = re.compile(r"[a-zA-Z0-9._-]{1,255}")  # what botocore takes
 
 
 def open_store(url: str, *, s3_client: object = None) -> Store:
@@ -20,7 +23,7 @@ def open_store(url: str, *, s3_client: object = None) -> Store:
             the configuration, by the standard library where that can.
 
     Raises:
-        UserError: the URL's scheme is none of these.
+        UserError: the URL's scheme is none of these, or it names no bucket.
     """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "file":
@@ -30,6 +33,8 @@ def open_store(url: str, *, s3_client: object = None) -> Store:
     if parts.scheme == "s3":
         from flyback.store.s3 import S3Store
 
+        if not _BUCKET.fullmatch(parts.netloc):
+            raise UserError(f"{url!r} names no bucket", remedy="write s3://bucket/prefix")
         prefix = url.removeprefix("s3://").partition("/")[2].strip("/")  # `?` and `#` are its own
         return S3Store(parts.netloc, prefix=prefix, client=s3_client)
     if parts.scheme == "memory":
