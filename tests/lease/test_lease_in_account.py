@@ -77,35 +77,6 @@ def test_an_interrupted_run_goes_on_without_the_laptop(world: Any) -> None:
     assert run.receipt().usage.lost_work_s >= 0
 
 
-@pytest.mark.usefixtures("pretended")
-def test_a_run_that_is_interrupted_twice_goes_on(world: Any) -> None:
-    """Each machine gets further than the one before; the third ends the job."""
-    run = launch(world, "twice", command=["sleep", "1500"], spot={"attempts": 3}, max_hours=2)
-    boot, taken = world.host.boot, list[str]()
-
-    def take(name: str) -> None:
-        world.host.notice(name, "terminate", world.emulated.clock.now() + 120)
-        world.emulated.clock.call_after(120, lambda: world.emulated.machines.reclaim(name))
-
-    def booted(name: str, region: str) -> None:
-        boot(name, region)
-        if len(taken) < 2:
-            taken.append(name)
-            world.emulated.clock.call_after(300, lambda: take(name))
-
-    world.host.boot = booted  # EC2 has not booted the first one yet
-    marker = run.wait()
-    assert (marker.kind, marker.attempt) == ("SUCCESS", 3)
-    assert [item.end_reason for item in run.launch.attempts[:2]] == [
-        "Server.SpotInstanceTermination",
-        "Server.SpotInstanceTermination",
-    ]
-    assert taken == [item.instance_id for item in run.launch.attempts[:2]]
-    assert run.receipt().usage.lost_work_s < 120
-    assert run.certificate().clean
-    assert world.kept("twice") == []
-
-
 def test_an_extension_moves_everything(world: Any) -> None:
     """Both schedules, the tag, and the machine's own timer by way of the agent."""
     run = launch(world, "longer", command=["sh", "-c", "sleep 9"], max_hours=0.5)
