@@ -245,7 +245,6 @@ def changed(saved: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 @pytest.mark.proof
-@pytest.mark.unsettled
 @pytest.mark.timeout(7200)
 @pytest.mark.usefixtures("quick")
 def test_proof_crash_sweep(

@@ -47,7 +47,6 @@ def launched(world: Any, run_id: str) -> Any:
 
 
 @pytest.mark.proof
-@pytest.mark.unsettled
 @pytest.mark.timeout(3600)
 def test_proof_interruption_sweep(world: Any, sweep: Callable[[Sequence[Any]], list[Any]]) -> None:
     """Notices at seeded moments between boot and the end of the computation."""

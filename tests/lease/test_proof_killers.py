@@ -78,7 +78,6 @@ ACTED_OUT: dict[str, tuple[tuple[str, ...], float, bool]] = {
 
 
 @pytest.mark.proof
-@pytest.mark.unsettled
 @pytest.mark.timeout(1800)
 def test_proof_killers(world: Any, tmp_path: Path) -> None:
     """A machine whose agent never comes up is ended in each scenario, in time, and alone."""

@@ -159,7 +159,6 @@ def test_no_log_group_comes_back() -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.unsettled
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_proof_planted_leaks(account: tuple[Session, Any], tmp_path: Path) -> None:

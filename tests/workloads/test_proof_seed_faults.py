@@ -176,7 +176,6 @@ def test_without_a_fault_nothing_is_caught(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.unsettled
 def test_proof_seed_faults(tmp_path: Path) -> None:
     """All of them."""
     caught = 0
