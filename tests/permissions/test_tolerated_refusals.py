@@ -52,7 +52,10 @@ def test_proof_iam_outcomes(
         ends = (stage.play(name, [pair]) for name in made[pair])
         if not any(wrong and pair in _refused(asked) for wrong, asked in ends):
             unlisted.append(pair)
-    print(f"PROOF iam-outcomes decisive={len(decisive)} tolerated={len(listed)} unlisted={len(unlisted)}")
+    print(
+        f"PROOF iam-outcomes decisive={len(decisive)} tolerated={len(listed)} "
+        f"unlisted={len(unlisted)}"
+    )
     assert unlisted == []
 
 

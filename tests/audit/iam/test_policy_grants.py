@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flyback.audit.iam import Attached
+from flyback.audit.iam import Asked, Attached
 from flyback.audit.iam.grants import grants, judge_grants, too_wide
 from flyback.audit.iam.implicit import implicit
 from flyback.audit.iam.wildcards import nameless, names_nothing
@@ -107,15 +107,19 @@ def test_an_arn_that_names_something_is_not() -> None:
 def test_a_listed_wildcard_passes_with_its_action_alone() -> None:
     """What the list excuses for one action it does not excuse for another, or in another form."""
     arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:*"
-    for action, resource, passes in (
-        ("cloudwatch:DescribeAlarms", arn, True),
-        ("cloudwatch:DeleteAlarms", arn, False),
-        ("cloudwatch:DescribeAlarms", "arn:aws:cloudwatch:*:123456789012:alarm:*", False),
-        ("ec2:TerminateInstances", "arn:aws:ec2:us-east-1:123456789012:instance/*", True),
-        ("ec2:TerminateInstances", "arn:aws:ec2:us-east-1:123456789012:*/*", False),
+    machine, you = _policy().holder, "arn:aws:iam::123456789012:user/deployer"
+    for holder, action, resource, passes in (
+        (you, "cloudwatch:DescribeAlarms", arn, True),
+        (machine, "cloudwatch:DescribeAlarms", arn, False),
+        (you, "cloudwatch:DeleteAlarms", arn, False),
+        (you, "cloudwatch:DescribeAlarms", "arn:aws:cloudwatch:*:123456789012:alarm:*", False),
+        (you, "ec2:TerminateInstances", "arn:aws:ec2:us-east-1:123456789012:instance/*", True),
+        (machine, "ec2:RunInstances", "arn:aws:ec2:us-east-1:123456789012:vpc/*", False),
+        (you, "ec2:TerminateInstances", "arn:aws:ec2:us-east-1:123456789012:*/*", False),
     ):
         policy = _policy({"Sid": "S", "Action": [action], "Resource": [resource]})
-        assert (list(too_wide(policy)) == []) == passes, (action, resource)
+        policy = dataclasses.replace(policy, holder=holder)
+        assert (list(too_wide(policy)) == []) == passes, (holder, action, resource)
     assert all(item.why for item in nameless())
 
 
@@ -136,3 +140,57 @@ def test_each_way_to_widen_a_resource() -> None:
         assert [text for text, _ in grant.widened()] == wider
     trust = dataclasses.replace(policy, kind="trust")
     assert [list(item.widened()) for item in grants(trust)] == [[], []]
+
+
+def _asked(action: str, *, allowed: bool = True, by: str = "") -> Asked:
+    holder = _policy().holder
+    return Asked(
+        number=1,
+        service="logs",
+        operation=by or "Call",
+        via="cloudformation" if by else "",
+        principal=holder.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/i-1",
+        role=holder,
+        action=action,
+        resource="arn:aws:logs:us-east-1:123456789012:log-group:lab:log-stream:s",
+        allowed=allowed,
+        scenario="a scenario",
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "tolerated", "by_schema"),
+    [
+        (["logs:PutLogEvents"], True, False),
+        (["logs:PutLogEvents", "logs:GetLogEvents"], False, False),
+        (["logs:PutLogEvents", "AWS::X"], True, False),
+        (["AWS::X"], False, True),
+    ],
+)
+def test_what_a_grant_without_which_only_tolerated_calls_fail_is(
+    asked: list[str], *, tolerated: bool, by_schema: bool
+) -> None:
+    """It is tolerated where no other call needs it; what only a schema lists counts last."""
+    statement = {
+        "Sid": "S",
+        "Action": ["logs:PutLogEvents", "logs:GetLogEvents"],
+        "Resource": "arn:aws:logs:us-east-1:123456789012:log-group:lab:*",
+    }
+    questions = [
+        _asked("logs:PutLogEvents", by=name) if "::" in name else _asked(name) for name in asked
+    ]
+    verdicts = judge_grants([_policy(statement)], questions)
+    (found,) = (item for item in verdicts if item.grant.path == ("Resource",))
+    assert found.noticed.startswith("a scenario: ")
+    assert (found.tolerated is not None, found.by_schema) == (tolerated, by_schema)
+
+
+def test_a_question_that_the_policies_answer_otherwise_shows_nothing() -> None:
+    """Refused in the recording, allowed by what is judged: no mutant is noticed by it."""
+    statement = {
+        "Sid": "S",
+        "Action": "logs:PutLogEvents",
+        "Resource": "arn:aws:logs:us-east-1:123456789012:log-group:lab:*",
+    }
+    verdicts = judge_grants([_policy(statement)], [_asked("logs:PutLogEvents", allowed=False)])
+    assert all(item.survives for item in verdicts)
