@@ -19,6 +19,7 @@ from flyback.api.rehearsing import rehearse
 from flyback.api.verbs import Options, start
 from flyback.api.wiring import Cloud, local_home
 from flyback.errors import UserError
+from flyback.launch.ec2 import AMI_PARAMETER
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
 from flyback.spec.codec import dumps
@@ -246,7 +247,10 @@ def test_a_missing_secret_is_said_before_anything_is_created(
     assert caught.value.where == "secrets.T"
     called = journal.entries(after=before)
     assert not [entry for entry in called if entry.mutating]
-    assert not {"GetParameter", "GetSecretValue"} & {entry.operation for entry in called}
+    reads = {"ssm:GetParameter", "secretsmanager:GetSecretValue"}
+    asked = deployed.emulated.judge.asked(after=before)
+    read = {item.resource for item in asked if item.action in reads}
+    assert all(resource.endswith(f":parameter{AMI_PARAMETER}") for resource in read), read
 
 
 def test_what_may_not_be_looked_at_is_passed_over(

@@ -104,7 +104,7 @@ def test_a_served_machine_is_extended_and_stopped(flyback: Flyback, tmp_path: Pa
     job = {
         "name": "waits",
         "workdir": "work",
-        "command": ["python3", "-c", "import time; time.sleep(600)"],
+        "command": ["sleep", "600"],
         "engine": "ec2",
         "resources": {"count": 0, "vcpus": 2, "memory_gib": 4},
     }
@@ -115,8 +115,8 @@ def test_a_served_machine_is_extended_and_stopped(flyback: Flyback, tmp_path: Pa
     launched = flyback("run", path, *cloud, "--detach", "--json")
     assert launched.returncode == 0, launched.stderr
     run_id = json.loads(launched.stdout.splitlines()[-1])["run_id"]
-    extended = flyback("extend", run_id, "--hours", "0.1")
-    assert extended.returncode == 0, extended.stderr
+    # Not by the command, which waits for the machine's own timer: a minute, which passes really here.
+    assert "max_hours" in product.open_run(run_id).extend(0.1)
     stopped = flyback("stop", run_id)
     assert "INTERRUPTED (stopped)" in stopped.stderr + stopped.stdout, stopped.stderr
 
