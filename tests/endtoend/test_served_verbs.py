@@ -115,7 +115,7 @@ def test_a_served_machine_is_extended_and_stopped(flyback: Flyback, tmp_path: Pa
     launched = flyback("run", path, *cloud, "--detach", "--json")
     assert launched.returncode == 0, launched.stderr
     run_id = json.loads(launched.stdout.splitlines()[-1])["run_id"]
-    # Not by the command, which waits for the machine's own timer: a minute, which passes really here.
+    # The command waits for the machine too: a minute, which passes really here.
     assert "max_hours" in product.open_run(run_id).extend(0.1)
     stopped = flyback("stop", run_id)
     assert "INTERRUPTED (stopped)" in stopped.stderr + stopped.stdout, stopped.stderr
