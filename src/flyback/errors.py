@@ -170,6 +170,11 @@ class ServiceError(RefusedError):
         super().__init__(what, where=where, remedy=remedy)
         self.code = code
 
+    @property
+    def is_not_emulated(self) -> bool:
+        """Whether a rehearsal said so of itself: no account would."""
+        return self.code == "NotEmulated"
+
 
 class NetworkError(ServiceError):
     """The service can't be reached, or a subnet or security group stands in the way."""

@@ -1,6 +1,6 @@
 """What is known to linger in AWS accounts, and in which form each row is planted here.
 
-The rows are those of the research that the product began with, in its words; not of the listings.
+The rows are known from AWS's price pages and user guides; they are not made from the listings.
 """
 
 from __future__ import annotations

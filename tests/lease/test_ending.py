@@ -1,8 +1,9 @@
-"""Machines that do not end: pressed after a minute, each minute anew, and never forgotten."""
+"""Machines that do not end: pressed once they could save, each minute anew, never forgotten."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,12 +12,14 @@ import pytest
 from flyback.api.job import prepare
 from flyback.api.verbs import Options, start
 from flyback.errors import AccessDeniedError, LeftoversError, ServiceError
+from flyback.infra import templates
 from flyback.launch.leftovers import orphans, reap
 from flyback.launch.progress import silent
 from flyback.launch.teardown import down, terminate_and_wait
 
 OPTIONS = Options(cloud="rehearsal")
-SOON_S = 180.0  # a minute of patience, the press, and EC2's own time to end a machine
+SAVING_S = 180.0  # more than the agent's service has for its end
+SOON_S = SAVING_S + 120.0  # the press, and EC2's own time to end a machine
 
 
 class Account:
@@ -105,16 +108,55 @@ def test_reap_presses_a_system_that_hangs(world: Any) -> None:
 
 
 def test_a_machine_is_pressed_each_minute() -> None:
-    """Asked once, pressed until it goes; each press is said."""
+    """Asked once, given the time to save, pressed until it goes; each press is said."""
     account = Account(presses=3)
     account.end("i-1")
     assert account.asked == [
         (0, "i-1", False),
-        (60, "i-1", True),
-        (120, "i-1", True),
-        (180, "i-1", True),
+        (SAVING_S, "i-1", True),
+        (SAVING_S + 60, "i-1", True),
+        (SAVING_S + 120, "i-1", True),
     ]
     assert sum("i-1 has not ended" in text for text in account.said) == 3
+
+
+def test_a_system_has_the_time_that_its_agent_needs() -> None:
+    """No press while the agent's service may still save, and its marker go up."""
+    (stop_s,) = re.findall(r"TimeoutStopSec=(\d+)", templates.read("core"))
+    account = Account()
+    account.end("i-1")
+    pressed = [at for at, _, at_once in account.asked if at_once]
+    assert min(pressed) > int(stop_s)
+
+
+def test_a_first_request_that_is_refused_is_made_again_politely() -> None:
+    """Throttled once: its system has heard nothing yet, and gets its time to save."""
+    account = Account()
+    account.refuses = {"i-1": ServiceError("RequestLimitExceeded")}
+    sleep = account.sleep
+
+    def passes(seconds: float) -> None:
+        sleep(seconds)
+        account.refuses = {} if account.time > 30 else account.refuses
+
+    account.sleep = passes  # type: ignore[method-assign]
+    account.end("i-1")
+    assert account.asked == [(60, "i-1", False), (60 + SAVING_S, "i-1", True)]
+    assert sum("has not ended" in text for text in account.said) == 1
+
+
+def test_who_may_not_look_has_ended_it_all_the_same() -> None:
+    """Nobody knows how it stands: not told as an end that was refused, and not given up at once."""
+    account = Account()
+
+    def unseen(_: str) -> Any:
+        raise AccessDeniedError("ec2:DescribeInstances is not allowed")
+
+    account.instance = unseen  # type: ignore[method-assign]
+    with pytest.raises(LeftoversError, match=r"i-1 \(ec2:DescribeInstances is not allowed\)"):
+        account.end("i-1")
+    assert account.time >= 900
+    assert not [text for text in account.said if "can't be ended" in text]
 
 
 def test_a_machine_that_never_ends_is_named_with_its_command() -> None:

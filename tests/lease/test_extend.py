@@ -104,6 +104,30 @@ def test_what_nobody_knows_is_not_said() -> None:
     assert Shaky(decides + 1, late=True, lasting=True).extend().deadline == LATER
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_who_is_told_that_nothing_moved_is_told_the_truth(k: int) -> None:
+    """The tag can't be set, then a read of what is held fails: all is put back, or it is said."""
+    shaky, reads = Shaky(), []
+    tag, get = shaky.account.ec2.tag, shaky.store.get
+
+    def fails_once(*_: Any) -> None:
+        shaky.account.ec2.tag = tag
+        raise ServiceError("InternalError: no tag")
+
+    def read(key: str) -> Any:
+        if shaky.account.at["r-machine-1"] == LATER:
+            reads.append(key)
+            if len(reads) == k:
+                raise ServiceError("InternalError: no read")
+        return get(key)
+
+    shaky.account.ec2.tag = fails_once
+    shaky.store.get = read  # type: ignore[method-assign]
+    with pytest.raises(FlybackError) as caught:
+        shaky.extend()
+    assert isinstance(caught.value, LeftoversError) or shaky.says() == {START + HOUR}
+
+
 def test_a_move_is_confirmed_by_the_machine_itself() -> None:
     """By the event that tells this deadline, of this attempt, within a minute and a half."""
     store, now = MemoryStore(), [START]

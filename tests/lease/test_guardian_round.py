@@ -181,6 +181,24 @@ def test_a_refused_press_is_told() -> None:
     assert world.held() == world.runs
 
 
+def test_a_machine_that_cannot_be_seen_is_not_told_as_refused() -> None:
+    """EC2 took the request and then describes nothing: the words and the failure say which."""
+    world = World(runs=1)
+    instance = world.account.instance
+
+    def unseen(instance_id: str) -> Instance:
+        if world.account.asked:
+            raise ServiceError("RequestLimitExceeded")
+        return instance(instance_id)  # type: ignore[no-any-return]
+
+    world.account.instance = unseen
+    with pytest.raises(ServiceError, match="RequestLimitExceeded"):
+        serve(world.guard(), SWEEP)
+    (told,) = [text for text in world.account.told if "i-run-0" in text]
+    assert "was told to end" in told
+    assert "can't be ended" not in told
+
+
 @pytest.mark.parametrize("what", ["a marker of the machine's", "a newer launch", "no JSON"])
 def test_what_cannot_be_read_concerns_its_run_alone(what: str) -> None:
     """Others are looked after; the machine ends by its tag; the failure is not kept quiet."""

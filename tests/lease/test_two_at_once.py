@@ -17,7 +17,7 @@ from flyback.launch.ec2 import Ec2Executor
 from flyback.launch.extend import extend, movable
 from flyback.launch.guardian import relaunch as asking
 from flyback.launch.guardian.decide import Relaunch
-from flyback.launch.guardian.relaunch import UnwantedError, relaunch
+from flyback.launch.guardian.relaunch import relaunch
 from flyback.launch.lease import attempted, held, hold, release, with_attempt
 from flyback.launch.progress import silent
 from flyback.launch.records import Records
@@ -189,32 +189,6 @@ def _stop(store: MemoryStore) -> Marker:
         at=START + 61,
     )
     return Records("r", store, store).declare(marker)
-
-
-@pytest.mark.parametrize("released", [False, True])
-def test_a_run_that_is_stopped_while_a_machine_is_asked_for_has_none(
-    store: MemoryStore,
-    released: bool,  # noqa: FBT001  # drawn
-) -> None:
-    """The machine is handed over to be ended; nothing is held again, and nothing is armed."""
-    launch = _launch(_attempt(1, instance_id="i-1"))
-    hold(store, "r", lambda _: launch)
-    account = Account()
-
-    def stopped() -> None:
-        _stop(store)
-        if released:
-            release(account, store, "g", "r", 1)  # type: ignore[arg-type]  # all that it asks
-
-    account.meanwhile = stopped
-    with pytest.raises(UnwantedError) as caught:
-        relaunch(account.guard(store), launch, Relaunch(number=2, market="spot"))
-    assert caught.value.instance_id == "i-r-1"
-    assert (held(store, "r") is None) == released
-    assert account.at == {}
-    noted = Records("r", store, store).launch()
-    assert noted is not None
-    assert noted.attempts[-1].instance_id == "i-r-1"
 
 
 def test_a_release_takes_the_schedules_of_attempts_that_came_meanwhile(store: MemoryStore) -> None:

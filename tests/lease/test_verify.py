@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from flyback.api import verifying
 from flyback.api.verbs import Options
-from flyback.api.verifying import Verification, seen_in
+from flyback.api.verifying import Verification, _Scenario, seen_in
 from flyback.api.wiring import local_home
 from flyback.cli.main import cli
-from flyback.errors import MissingExtraError
+from flyback.errors import MissingExtraError, UserError
 from flyback.launch.evidence import Evidence, differences
 from flyback.launch.progress import silent
 from flyback.rehearsal.middleware.faults import Fault
@@ -169,6 +169,37 @@ def test_each_planted_difference_shows(seen: Callable[[Plant | None], Evidence])
         found = [item.topic for item in differences(shown, expected) if item.counts]
         assert topic in found, f"{name}: {found}"
         assert name != "a second refusal" or shown.facts["run"] == "SUCCESS ok"  # kept all the same
+
+
+def test_the_second_machine_is_stopped_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while its schedule is waited for: the 20 minutes are not left to the lease."""
+    stopped: list[bool] = []
+    run = SimpleNamespace(stop=lambda: stopped.append(True))
+
+    def cut_off(*_: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Scenario, "_start", lambda *_: run)
+    monkeypatch.setattr(_Scenario, "_by_schedule", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        _Scenario(SimpleNamespace(), OPTIONS, silent).ended_by_its_schedule()  # type: ignore[arg-type]
+    assert stopped == [True]
+
+
+def test_a_cap_on_the_second_run_keeps_what_the_first_showed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The day's money is spent between the two: a fact, like any refusal."""
+
+    def capped(*_: Any) -> None:
+        raise UserError("max_usd_per_day pays for less than the boot")
+
+    monkeypatch.setattr(_Scenario, "_start", capped)
+    scenario = _Scenario(SimpleNamespace(), OPTIONS, silent)  # type: ignore[arg-type]
+    scenario.ended_by_its_schedule()
+    assert scenario.facts == {
+        "universal target": "UserError: max_usd_per_day pays for less than the boot"
+    }
 
 
 def test_the_report_is_kept_and_a_difference_ends_with_five(

@@ -76,6 +76,7 @@ def _machine_use(
     instance: Instance | None, attempt: Attempt, launch: Launch, records: Records, clock: Clock
 ) -> MachineUse:
     marker = records.read(Marker, records.paths.attempt(attempt.number).marker)
+    marker = marker or records.marker()  # no machine of a run outlives it for long
     started = attempt.launched_at or launch.created_at
     reason = attempt.end_reason
     ended = clock.now()

@@ -18,6 +18,7 @@ from flyback.aws.ledger import FileLedger, LedgerEntry
 from flyback.aws.listing import bucket_command
 from flyback.aws.session import Session
 from flyback.launch.deployment import NAME_TAG, PARTS, stack_name
+from flyback.launch.ending import command_for
 from flyback.launch.existence import is_there
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.guardian.ledger import entries
@@ -328,7 +329,7 @@ def _leftover(service: str, identifier: str) -> Leftover:
 
 
 _REMEDIES = (
-    ("i-", "instance", "aws ec2 terminate-instances --instance-ids {}"),
+    ("i-", "instance", command_for(("{}",))),
     ("vol-", "volume", "aws ec2 delete-volume --volume-id {}"),
     ("eni-", "network interface", "aws ec2 delete-network-interface --network-interface-id {}"),
     ("lt-", "launch template", "aws ec2 delete-launch-template --launch-template-id {}"),

@@ -1,8 +1,9 @@
-"""Ending machines: ask, wait, then press those whose system does not go off, each minute anew."""
+"""Ending machines: ask, wait, press those whose system does not go off, each minute anew."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from flyback.aws.ec2 import GONE
 from flyback.aws.session import Session
@@ -13,47 +14,68 @@ __all__ = ["POLL_S", "Ending", "command_for", "said_by", "told_to_end"]
 
 POLL_S = 5.0
 """Seconds between two looks at machines that are ending."""
-_PRESS_S = 60.0  # an operating system that shuts down in order is done long before
+_AGAIN_S = 60.0
+_SAVING_S = 180.0  # the agent's service has 150 s to bring home what there is
 _UNKNOWN_S = 60.0  # so long EC2 may not know a machine that it has just started
 _PATIENCE_S = 900.0
+
+
+@dataclass
+class _Machine:
+    """How it stands with one: when first asked, when next, and whether EC2 took the request."""
+
+    asked: float
+    due: float = 0.0
+    told: bool = False
+    refused: Exception | None = None
+    unseen: Exception | None = None
 
 
 class Ending:
     """Machines that are told to end, whoever tells them: `stop`, `down`, `reap`, the guardian.
 
-    A system that has not gone off after a minute is taken to hang, and its machine is terminated
-    without waiting for it. What EC2 refuses is asked again a minute later. None keeps another.
+    A system that has not gone off in time is taken to hang, and its machine is terminated without
+    waiting for it, each minute anew. What EC2 refuses is asked again a minute later. None keeps
+    another.
 
     Args:
         session: The account.
-        clock: Says when a minute has passed.
+        clock: Says when it is time.
         say: Told what is done beyond the first request, as a sentence.
+        saving_s: Seconds that a system has to go off in.
     """
 
     def __init__(
-        self, session: Session, clock: Clock, say: Callable[[str], None] = lambda _: None
+        self,
+        session: Session,
+        clock: Clock,
+        say: Callable[[str], None] = lambda _: None,
+        saving_s: float = _SAVING_S,
     ) -> None:
         self._session = session
         self._clock = clock
         self._say = say
-        self._asked: dict[str, float] = {}  # when first
-        self._due: dict[str, float] = {}
-        self._refused: dict[str, Exception] = {}
-        self._unseen: dict[str, Exception] = {}
+        self._saving_s = saving_s
+        self._machines: dict[str, _Machine] = {}
         self.left: tuple[str, ...] = ()
 
     @property
     def refused(self) -> Mapping[str, Exception]:
-        """Machines that are left → why EC2 did not take, or answer, what it was asked of them."""
-        found = {**self._unseen, **self._refused}
-        return {name: found[name] for name in self.left if name in found}
+        """Machines that are left → why EC2 did not take what it was asked of them."""
+        found = {name: self._machines[name].refused for name in self.left}
+        return {name: error for name, error in found.items() if error is not None}
+
+    @property
+    def unseen(self) -> Mapping[str, Exception]:
+        """Machines that are left → why nobody knows how they stand."""
+        found = {name: self._machines[name].unseen for name in self.left}
+        return {name: error for name, error in found.items() if error is not None}
 
     def ask(self, machines: Iterable[str]) -> None:
         """Tell machines to end, each once."""
         for name in machines:
-            if name not in self._asked:
-                self._asked[name] = self._clock.now()
-                self._due[name] = self._asked[name] + _PRESS_S
+            if name not in self._machines:
+                self._machines[name] = _Machine(asked=self._clock.now())
                 self.left = (*self.left, name)
                 self._tell(name)
 
@@ -61,10 +83,12 @@ class Ending:
         """Those that are not terminated; what hangs is pressed on the way."""
         self.left = tuple(name for name in self.left if not self._is_gone(name))
         for name in self.left:
-            if self._clock.now() >= self._due[name]:
-                self._due[name] = self._clock.now() + _PRESS_S
+            machine = self._machines[name]
+            if self._clock.now() < machine.due:
+                continue
+            if machine.told:
                 self._say(f"{name} has not ended: terminating it without waiting for its system")
-                self._tell(name, at_once=True)
+            self._tell(name, at_once=machine.told)
         return self.left
 
     def abandon(self) -> None:
@@ -72,26 +96,30 @@ class Ending:
         self.left = ()
 
     def _is_gone(self, name: str) -> bool:
+        machine = self._machines[name]
         try:
-            machine = self._session.ec2.instance(name)
+            seen = self._session.ec2.instance(name)
         except FlybackError as error:
-            self._unseen[name] = error
+            machine.unseen = error
             return False
-        self._unseen.pop(name, None)
-        if machine is None and self._clock.now() - self._asked[name] < _UNKNOWN_S:
+        machine.unseen = None
+        if seen is None and self._clock.now() - machine.asked < _UNKNOWN_S:
             self._tell(name)
             return False
-        return machine is None or machine.state in GONE
+        return seen is None or seen.state in GONE
 
     def _tell(self, name: str, *, at_once: bool = False) -> None:
-        how = {"at_once": True} if at_once else {}
+        machine = self._machines[name]
+        machine.due = self._clock.now() + _AGAIN_S
         try:
-            self._session.ec2.terminate((name,), **how)
+            self._session.ec2.terminate((name,), at_once=at_once)
         except Exception as error:  # noqa: BLE001  # one must not keep the others running
-            self._refused[name] = error
+            machine.refused = error
             self._say(f"{name} can't be ended: {said_by(error)}")
-        else:
-            self._refused.pop(name, None)
+            return
+        machine.refused = None
+        if not at_once:
+            machine.told, machine.due = True, self._clock.now() + self._saving_s
 
 
 def told_to_end(
@@ -110,7 +138,7 @@ def told_to_end(
         refused = ending.refused
         denied = all(isinstance(refused.get(name), AccessDeniedError) for name in left)
         if denied or clock.now() > give_up:
-            raise _still_there(left, refused)
+            raise _still_there(left, {**ending.unseen, **refused})
         clock.sleep(POLL_S)
 
 

@@ -90,9 +90,9 @@ def extend(
     try:
         moved = hold(records.remote, run_id, change)  # its end is the point of no return
     except FlybackError as error:
-        there = _held_at(records, current, wanted, error)
-        if there is None:
-            _undo(session, held(records.remote, run_id), error)
+        there = _held(records, run_id, error)
+        if there is None or there.deadline != wanted:
+            _undo(session, there, error)
             records.remote.delete(key)
             raise
         moved = there
@@ -122,24 +122,21 @@ def confirmed(launch: Launch, records: Records, clock: Clock) -> bool:
         clock.sleep(_LOOK_S)
 
 
-def _held_at(
-    records: Records, current: Launch, wanted: float, reason: FlybackError
-) -> Launch | None:
-    """The launch where it is held with the new deadline all the same: an answer was lost.
+def _held(records: Records, run_id: str, reason: FlybackError) -> Launch | None:
+    """The launch as it is held: with the new deadline all the same, where an answer was lost.
 
     Raises:
         LeftoversError: that can't be asked.
     """
     try:
-        there = held(records.remote, current.run_id)
+        return held(records.remote, run_id)
     except FlybackError as error:
         raise LeftoversError(
             f"{reason.what}; and whether the deadline has moved can't be asked: {error.what}",
-            where=f"run {current.run_id}",
+            where=f"run {run_id}",
             remedy="`flyback status` says where it stands; the guardian makes all say the same "
             "within 20 minutes, and the earliest deadline holds",
         ) from reason
-    return there if there is not None and there.deadline == wanted else None
 
 
 def _over(run_id: str) -> UserError:

@@ -97,7 +97,7 @@ def _overrides(plan: Plan, site: Site) -> list[dict[str, Any]]:
     disk = {
         "DeviceName": site.image.root_device,
         "Ebs": {
-            "VolumeSize": max(plan.job.resources.disk_gib, site.image.root_gib),
+            "VolumeSize": plan.job.resources.bought_gib(site.image.root_gib),
             "VolumeType": "gp3",
             "Encrypted": True,
             "DeleteOnTermination": True,

@@ -21,6 +21,7 @@ from flyback.errors import (
     ServiceError,
 )
 from flyback.launch.deployment import NAME_TAG, PARTS, READY, bucket_names, stack_name
+from flyback.launch.ending import command_for
 from flyback.launch.progress import Report, silent
 from flyback.launch.teardown import terminate_and_wait
 from flyback.spec.certificate import Leftover
@@ -120,8 +121,8 @@ def look_for(session: Session, name: str) -> Iterator[Look]:
         except CredentialsError:
             raise
         except RefusedError as error:
-            # the rehearsal's code: what it does not emulate nobody can have made in it
-            unknown = isinstance(error, ServiceError) and error.code == "NotEmulated"
+            # what the rehearsal does not emulate nobody can have made in it
+            unknown = isinstance(error, ServiceError) and error.is_not_emulated
             yield Look(listing=listing, refused="" if unknown else error.what, unknown_here=unknown)
         else:
             yield Look(listing=listing, found=found)
@@ -173,17 +174,22 @@ class Orphans:
 
     def leftovers(self) -> tuple[Leftover, ...]:
         """Each with the command that removes it, in the order in which they can be run."""
-        ends = "aws ec2 terminate-instances --instance-ids"
-        first = [item for item in self.things if item.listing.kind in _REPLACE]
         return (
-            *(as_leftover(item) for item in first),
+            *(as_leftover(item) for item in self.first),
             *(
-                Leftover(service="ec2", kind="instance", identifier=name, remedy=f"{ends} {name}")
+                Leftover(
+                    service="ec2", kind="instance", identifier=name, remedy=command_for((name,))
+                )
                 for name in self.machines
             ),
             *(item.leftover() for item in self.unfinished),
-            *(as_leftover(item) for item in self.things if item not in first),
+            *(as_leftover(item) for item in self.things if item not in self.first),
         )
+
+    @property
+    def first(self) -> tuple[Found, ...]:
+        """Things that launch machines anew, and go before those."""
+        return tuple(item for item in self.things if item.listing.kind in _REPLACE)
 
 
 def orphans(session: Session, name: str, clock: Clock) -> Orphans:
@@ -237,7 +243,7 @@ def clear(
     """Look for what is left and remove it; what was found, and what could not be removed.
 
     What hung on a machine and outlives it, like a disk that is not deleted with it, comes to light
-    only once that has ended.
+    only once that has ended; nobody can say so while a stack that was found is being deleted.
 
     Raises:
         ConflictError: a stack is not settled, so that nobody can say what it holds.
@@ -247,9 +253,15 @@ def clear(
     if not found.machines:
         return found, failed
     freed = orphans(session, name, clock)
-    failed = reap(session, freed, clock, report, data=data)
+    if freed.unsettled:
+        again = (
+            "what hung on a machine is not known yet; `flyback reap` again when it has come to rest"
+        )
+        return found, (*failed, *(f"{text}: {again}" for text in freed.unsettled))
     known = {(item.listing.kind, item.identifier) for item in found.things}
-    further = (i for i in freed.things if (i.listing.kind, i.identifier) not in known)
+    further = tuple(i for i in freed.things if (i.listing.kind, i.identifier) not in known)
+    freed = dataclasses.replace(freed, machines=(), things=further, unfinished=())
+    failed += reap(session, freed, clock, report, data=data)
     return dataclasses.replace(found, things=(*found.things, *further)), failed
 
 
@@ -281,8 +293,7 @@ def reap(
             "`flyback down`; then `flyback reap` again",
         )
     failed: list[str] = []
-    first = [item for item in orphaned.things if item.listing.kind in _REPLACE]
-    for item in first:
+    for item in orphaned.first:
         failed += _removed(session, item, report)
     try:
         terminate_and_wait(session, orphaned.machines, clock, report)
@@ -301,7 +312,7 @@ def reap(
                 f"bucket {item.identifier}: it holds {count} object versions; "
                 f"`flyback reap --yes --data` removes them with it"
             )
-        elif item not in first:
+        elif item not in orphaned.first:
             failed += _removed(session, item, report, data=data)
     return tuple(failed)
 

@@ -160,7 +160,7 @@ def _deadline(
         return by_hours
     usd, what, key = min(limits)
     dearest = _dearest(candidates)
-    disk_gib = _disk_gib(job, assumed)
+    disk_gib = job.resources.bought_gib(assumed.root_gib)
     per_hour = hourly_usd(dearest, disk_gib=disk_gib, image_bytes=assumed.image_bytes)
     beside = total_usd(_lines(job, dearest, "on-demand", 0.0, assumed, region))
     seconds = math.floor(max(usd - beside, 0.0) / per_hour * 3600)
@@ -177,11 +177,6 @@ def _deadline(
         f"{dearest.instance_type} on demand with disk and address",
     )
     return by_usd if by_usd.hours < by_hours.hours else by_hours
-
-
-def _disk_gib(job: JobSpec, assumed: Expectation) -> int:
-    """The root volume that is bought: a volume is never smaller than its snapshot."""
-    return max(job.resources.disk_gib, assumed.root_gib)
 
 
 def _dearest(candidates: Sequence[Candidate]) -> Candidate:
@@ -214,7 +209,7 @@ def _usage(
         market=market,
         hours=hours,
         boot_hours=min(assumed.boot_minutes / 60, hours),
-        disk_gib=0 if local else _disk_gib(job, assumed),
+        disk_gib=0 if local else job.resources.bought_gib(assumed.root_gib),
         stored_bytes=assumed.stored_bytes,
         log_bytes=0 if local else assumed.log_bytes,
         put_requests=0 if local else assumed.put_requests,

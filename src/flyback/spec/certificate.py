@@ -45,8 +45,8 @@ class Certificate:
         scope: The run id, or `account` after `flyback down`.
         exceptions: What stays by design, each with its reason.
         clean: Nothing is left, and every question was answered.
-        unasked: What could not be asked for, each with the reason: there may be some of it. Without
-            leftovers the certificate is then neither clean nor does it show anything.
+        unasked: What could not be asked for, each with the reason: there may be some of it. The
+            certificate is then not clean, even where nothing was found.
     """
 
     scope: str

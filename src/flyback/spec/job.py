@@ -38,6 +38,10 @@ class Resources:
     memory_gib: float | None = None
     disk_gib: int = 50
 
+    def bought_gib(self, image_gib: int) -> int:
+        """The root volume that is bought, GiB: a volume is never smaller than its snapshot."""
+        return max(self.disk_gib, image_gib)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpotPolicy:

@@ -16,6 +16,7 @@ __all__ = ["CEILING_S", "DEADLINE_TAG", "Ends", "overdue"]
 DEADLINE_TAG = "flyback:deadline"
 CEILING_S = 86_400.0  # as user-data arms it before it knows better
 _PATIENCE_S = 180.0
+_SAVING_S = 60.0  # of that: a machine past its deadline had its notice, a silent one saves nothing
 _RESERVE_S = 60.0  # of the function's time: what the ended runs need next
 
 
@@ -24,7 +25,7 @@ class Ends:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._ending = Ending(guard.session, guard.clock, lambda text: note("", text))
+        self._ending = Ending(guard.session, guard.clock, lambda text: note("", text), _SAVING_S)
         self._why: dict[str, tuple[str, str]] = {}
         self._began = 0.0
         self.failures: list[Exception] = []
@@ -57,17 +58,21 @@ class Ends:
         while left and guard.clock.now() < until:
             guard.clock.sleep(POLL_S)
             left = self._ending.look()
-        refused = self._ending.refused
+        refused, unseen = self._ending.refused, self._ending.unseen
         self._ending.abandon()
-        self.failures += refused.values()
+        self.failures += {**unseen, **refused}.values()
         done: dict[str, tuple[str, ...]] = {}
         for name in waited:
             run_id, why = self._why[name]
             words = f"ended {name}: {why}"
             if name in refused:
                 words = f"{name} can't be ended ({why}) and bills on: {said_by(refused[name])}"
+            elif name in unseen:
+                words = (
+                    f"{name} was told to end ({why}), and can't be seen: {said_by(unseen[name])}"
+                )
             if name in left:
-                words += "; it is still not terminated, the next sweep tries again, or you: "
+                words += "; it is not seen terminated, the next sweep tries again, or you: "
                 words += command_for((name,))
             tell(guard, run_id, words)
             done[run_id or name] = (*done.get(run_id or name, ()), words)

@@ -21,7 +21,7 @@ from flyback.launch.guardian.decide import Relaunch
 from flyback.launch.guardian.facts import ATTEMPT_TAG
 from flyback.launch.guardian.guard import Guard
 from flyback.launch.guardian.reap import DEADLINE_TAG
-from flyback.launch.lease import arm_machine, hold, names, stem, with_attempt
+from flyback.launch.lease import arm_machine, hold, stem, with_attempt
 from flyback.launch.records import Records
 from flyback.spec.codec import dumps
 from flyback.spec.launch import Attempt, Launch, Refusal
@@ -40,12 +40,14 @@ class UnwantedError(ConflictError):
     """The run was stopped or released while its machine was asked for.
 
     Args:
-        instance_id: The machine, which is to be ended.
+        instance_id: The machine, which is to be ended, before anything else.
+        launch: The run with it, for whoever counts what the run cost.
     """
 
-    def __init__(self, instance_id: str) -> None:
+    def __init__(self, instance_id: str, launch: Launch) -> None:
         super().__init__("the run ended while a machine was asked for", where=instance_id)
         self.instance_id = instance_id
+        self.launch = launch
 
 
 def relaunch(guard: Guard, launch: Launch, step: Relaunch) -> Launch:
@@ -67,14 +69,7 @@ def relaunch(guard: Guard, launch: Launch, step: Relaunch) -> Launch:
         told = _asked(guard, launch.run_id, attempt)
     else:
         told = _granted_to(attempt, machine)
-    try:
-        return _noted(guard, records, asked, told)
-    except UnwantedError:
-        # for whoever counts what the run cost
-        records.write(records.paths.launch, with_attempt(asked, told))
-        *_, schedule = names(launch.run_id, told.number)
-        guard.session.schedules.delete(guard.place.group, schedule)
-        raise
+    return _noted(guard, records, asked, told)
 
 
 def next_request(launch: Launch, number: int, market: str) -> dict[str, Any]:
@@ -170,20 +165,22 @@ def _asking(guard: Guard, there: Launch | None, attempt: Attempt) -> Launch:
 
 def _noted(guard: Guard, records: Records, asked: Launch, told: Attempt) -> Launch:
     """What is held, with the answer; who stopped the run meanwhile may have missed the machine."""
-    launch = hold(guard.store, asked.run_id, lambda there: _armed(guard, there, told))
-    records.write(records.paths.launch, launch)
+    launch = hold(guard.store, asked.run_id, lambda there: _armed(guard, asked, there, told))
     if told.instance_id and records.marker() is not None:
-        raise UnwantedError(told.instance_id)
+        raise UnwantedError(told.instance_id, launch)
+    records.write(records.paths.launch, launch)
     return launch
 
 
-def _armed(guard: Guard, there: Launch | None, attempt: Attempt) -> Launch:
+def _armed(guard: Guard, asked: Launch, there: Launch | None, attempt: Attempt) -> Launch:
     """What is held, with the answer, once the machine's tag and schedule say what it says.
 
     The deadline may have moved since the request was written; or the run was released.
     """
     if there is None:
-        raise UnwantedError(attempt.instance_id) if attempt.instance_id else _released()
+        if attempt.instance_id:
+            raise UnwantedError(attempt.instance_id, with_attempt(asked, attempt))
+        raise _released()
     if attempt.instance_id:
         tag = {"Key": DEADLINE_TAG, "Value": str(int(there.deadline))}
         if tag not in attempt.request["TagSpecifications"][0]["Tags"]:

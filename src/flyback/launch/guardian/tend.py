@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from flyback.errors import FlybackError
 from flyback.launch.guardian.decide import End, Mark, Relaunch, Release, decide
 from flyback.launch.guardian.extension import settle
 from flyback.launch.guardian.facts import RunFacts, look
@@ -40,6 +43,9 @@ def tend(guard: Guard, run_id: str, ends: Ends) -> tuple[str, ...]:
                     return tuple(done)
             except UnwantedError as error:
                 ends.ask(run_id, (error.instance_id,), error.what)
+                records = guard.records(run_id)
+                with contextlib.suppress(FlybackError):  # the receipt's; its schedule stays armed
+                    records.write(records.paths.launch, error.launch)
                 return tuple(done)
         released = any(isinstance(step, Release) for step in steps)
         if released or all(isinstance(step, End) for step in steps):
