@@ -139,7 +139,8 @@ def lost_work_s(records: Records, attempts: Sequence[int]) -> float:
     """Seconds of computing whose results no later attempt could go on from.
 
     Of every attempt but the last: from its last uploaded checkpoint, or where there is none from
-    the beginning of its cell, to the end of that cell or to the agent's last sign.
+    the beginning of its cell, to the end of that cell, or to the agent's last sign of life: beats
+    are half a minute apart, and EC2 does not say when it took a machine.
     """
     lost = 0.0
     for number in attempts[:-1]:
@@ -153,7 +154,8 @@ def lost_work_s(records: Records, attempts: Sequence[int]) -> float:
             for item in events
             if item.kind == "checkpoint-committed"
         ]
-        last = ended[-1] if len(ended) == len(began) else events[-1].at
+        silent = max(events[-1].at, records.beat(number).get("at", 0.0))
+        last = ended[-1] if len(ended) == len(began) else silent
         lost += max(last - max([began[-1], *saved]), 0.0)
     return lost
 

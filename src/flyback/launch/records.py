@@ -85,6 +85,14 @@ class Records:
             return ()
         return tuple(loads(Event, line) for line in data.splitlines() if line.strip())
 
+    def beat(self, attempt: int) -> dict[str, Any]:
+        """The agent's last sign of life, `at` when (seconds since the epoch); empty without one."""
+        try:
+            found = json.loads(self.remote.get(self.paths.attempt(attempt).heartbeat))
+            return {**found, "at": float(found["at"])}
+        except (NotFoundError, ValueError, KeyError, TypeError):
+            return {}
+
     def results(self) -> tuple[Result, ...]:
         """Result lines, from the folder here where the run was collected, else from the bucket.
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
-from flyback.errors import NotFoundError
 from flyback.launch.records import Records
 from flyback.spec.event import Marker
 from flyback.spec.launch import Attempt, Launch
@@ -63,10 +60,10 @@ def status_of(launch: Launch, plan: Plan, records: Records, now: float) -> Statu
         now: Seconds since the epoch.
     """
     attempt, marker = launch.attempts[-1], records.marker()
-    beat = _beat(records, attempt.number)
+    beat = records.beat(attempt.number)
     started = attempt.launched_at or launch.created_at
     ended = marker.at if marker is not None else now
-    age = now - float(beat["at"]) if beat else None
+    age = now - beat["at"] if beat else None
     objects, stored = records.stored_bytes()
     receipt = records.read(Receipt, records.paths.receipt)
     place = " ".join(part for part in (attempt.market, attempt.instance_type, attempt.zone) if part)
@@ -108,16 +105,6 @@ def _note(run_id: str, attempt: Attempt, marker: Marker | None) -> str:
         last = next(each for each in reversed(attempt.refusals) if each.code)
         return f"refused for {last.kind}: {last.code}: {last.message}"
     return f"EC2 was asked, and its answer is not known; `flyback attach {run_id}` finds out"
-
-
-def _beat(records: Records, attempt: int) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(
-            records.remote.get(records.paths.attempt(attempt).heartbeat)
-        )
-    except (NotFoundError, ValueError):
-        return {}
-    return found
 
 
 def _health(attempt: Attempt, marker: Marker | None, age: float | None, elapsed: float) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from flyback.aws.ec2 import GONE, Instance
-from flyback.errors import NotFoundError
 from flyback.launch.fleet import RUN_TAG
 from flyback.launch.guardian.guard import Guard
 from flyback.launch.lease import held
@@ -114,8 +112,5 @@ def _machines(guard: Guard, run_id: str, launch: Launch | None) -> tuple[Instanc
 
 
 def _beat(records: Records, number: int) -> Beat | None:
-    try:
-        found = json.loads(records.remote.get(records.paths.attempt(number).heartbeat))
-        return Beat(at=float(found["at"]), log_tail=str(found.get("log_tail", "")))
-    except (NotFoundError, ValueError, KeyError, TypeError):
-        return None
+    found = records.beat(number)
+    return Beat(at=found["at"], log_tail=str(found.get("log_tail", ""))) if found else None
