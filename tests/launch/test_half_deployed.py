@@ -70,8 +70,8 @@ class _LateEc2:
             return None
         return _Machine("terminated" if self.ended else "running")
 
-    def terminate(self, instance_ids: Any) -> None:
-        del instance_ids
+    def terminate(self, instance_ids: Any, *, at_once: bool) -> None:
+        del instance_ids, at_once
         self.ended = self.asked >= 2
 
 
