@@ -162,12 +162,58 @@ def test_what_is_tagged_so_is_denied(
     with pytest.raises(ClientError) as refused:
         getattr(client, name)(**wanted)
     assert refused.value.response["Error"]["Code"] in _REFUSALS
-    denial = cloud.judge.asked()[-1]
+    denial = next(item for item in cloud.judge.asked() if not item.allowed)
     assert denial.context["aws:ResourceTag/protected"] == "yes"
     statement = {**but, "Condition": {"StringEquals": {"aws:ResourceTag/protected": "no"}}}
     document = {"Version": "2012-10-17", "Statement": [everything, statement]}
     iam.put_user_policy(UserName="ada", PolicyName="p", PolicyDocument=json.dumps(document))
     getattr(client, name)(**wanted)
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "params", "code"),
+    [
+        ("ssm", "get_parameter", {"Name": "/flyback/p:9"}, "ParameterVersionNotFound"),
+        ("ssm", "get_parameter", {"Name": "/flyback/p:nine"}, "ParameterNotFound"),
+        (
+            "sns",
+            REGION,
+            "publish",
+            {"TopicArn": _TOPIC.replace(REGION, "bogus"), "Message": "m"},
+            "",
+        ),
+        (
+            "secretsmanager",
+            "get_secret_value",
+            {"SecretId": f"arn:aws:secretsmanager::{ACCOUNT}:secret:s-123456"},
+            "",
+        ),
+        ("secretsmanager", "get_secret_value", {"SecretId": "s"}, ""),
+    ],
+)
+def test_what_is_not_there_is_the_services_to_refuse(
+    cloud: RehearsalCloud,
+    service: str,
+    name: str,
+    params: Mapping[str, Any],
+    code: str,
+) -> None:
+    """No version, no such region: judging finds no tags, and the service says what is wrong."""
+    ssm = cloud.clients("ssm", REGION)
+    ssm.put_parameter(Name="/flyback/p", Value="v", Type="String")
+    with pytest.raises(ClientError) as refused:
+        getattr(cloud.clients(service, REGION), name)(**params)
+    told = refused.value.response["Error"]
+    assert "emulation failed" not in told["Message"]
+    assert told["Code"] == code or not code
+
+
+def test_a_version_of_a_parameter_has_the_parameters_tags(cloud: RehearsalCloud) -> None:
+    """`name:version` is the same parameter."""
+    ssm = cloud.clients("ssm", REGION)
+    ssm.put_parameter(Name="/flyback/p", Value="v", Type="String", Tags=_TAGS)
+    ssm.get_parameter(Name="/flyback/p:1")
+    assert cloud.judge.asked()[-1].context["aws:ResourceTag/protected"] == "yes"
 
 
 def test_a_functions_tags_are_its_own(cloud: RehearsalCloud) -> None:

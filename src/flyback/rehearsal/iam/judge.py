@@ -22,7 +22,7 @@ from flyback.audit.iam import (
 )
 from flyback.audit.iam.handlers import Handled, Verb, handler_needs
 from flyback.audit.iam.needs import completed
-from flyback.rehearsal.behalf import acted_for
+from flyback.rehearsal.behalf import Accepted, acted_for
 from flyback.rehearsal.call import AwsError, Call, Response
 from flyback.rehearsal.iam.attached import attached, described, managed_policy, policies_for
 from flyback.rehearsal.iam.denials import denial
@@ -85,7 +85,6 @@ class Judge:
         self._now = now
         self._lock = threading.Lock()
         self._asked: list[Asked] = []
-        self._stack_callers: dict[int, Signer] = {}
         self._sessions: dict[str, Session] = {}
         # Clients of the real AWS speak TLS; only the loopback port here does not.
         self.secure = True
@@ -126,25 +125,24 @@ class Judge:
                 questions = ()
             for need in questions:
                 self._decide(call, subject, need)
-            self._accept(call, signer)
 
-    def check_handler(self, handled: Handled, verb: Verb, number: int) -> None:
+    def check_handler(self, handled: Handled, verb: Verb) -> None:
         """Ask who called CloudFormation for what AWS's handlers do, call by call, and ours don't.
 
         Args:
             handled: What is worked on.
             verb: How.
-            number: Of the latest request.
 
         Raises:
             AwsError: AWS's own refusal, of the service that would be called.
         """
-        signer = self._stack_callers.get(acted_for())
-        if signer is None or described(signer.principal, signer.session).kind == "root":
+        request = _delegating()
+        signer = request.signer
+        if described(signer.principal, signer.session).kind == "root":
             return
         for need in handler_needs(handled, verb):
             call = Call(
-                number=number,
+                number=request.number,
                 service=need.action.partition(":")[0],
                 operation=f"{verb} {handled.type}",
                 region=handled.region,
@@ -241,7 +239,7 @@ class Judge:
             context["aws:ViaAWSService"] = "true"
             context["aws:CalledVia"] = (name,)
             context["aws:CalledViaFirst"] = context["aws:CalledViaLast"] = name
-            return self._signed(self._stack_callers.get(acted_for(), signer), call, context)
+            return self._signed(_delegating().signer, call, context)
         if via:
             if (call.service, call.operation) not in _AS_SERVICE:
                 return None
@@ -272,11 +270,6 @@ class Judge:
             context=context,
         )
 
-    def _accept(self, call: Call, signer: Signer) -> None:
-        """Remember whose permissions CloudFormation has while it does what was asked."""
-        if call.service == _DELEGATED and not call.via:
-            self._stack_callers[call.number] = signer
-
     def _environment(self, call: Call) -> dict[str, str | tuple[str, ...]]:
         now = self._now()
         return {
@@ -306,6 +299,18 @@ class Judge:
         )
         with self._lock:
             self._asked.append(asked)
+
+
+def _delegating() -> Accepted:
+    """The request for which CloudFormation works.
+
+    Raises:
+        RuntimeError: it works for none; it has no permissions of its own.
+    """
+    request = acted_for()
+    if request is None:
+        raise RuntimeError("CloudFormation called for nobody")
+    return request
 
 
 def _called(call: Call) -> Called:
