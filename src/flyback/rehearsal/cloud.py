@@ -298,7 +298,7 @@ class RehearsalCloud:
             QuotasGap(self.quotas),
             PricingGap(self.market.catalogue),
             SsmGap(),
-            StsGap(),
+            StsGap(self.judge.session),
             IamGap(),
             stacks,
         )

@@ -146,6 +146,23 @@ def test_a_subscription_is_its_topics() -> None:
     assert (need.action, need.resource) == ("sns:Unsubscribe", arn)
 
 
+def test_which_writes_to_s3_make_an_object() -> None:
+    """Parts don't; what makes one has the keys of conditional writes."""
+    for operation, makes in (
+        ("PutObject", "true"),
+        ("CompleteMultipartUpload", "true"),
+        ("UploadPart", "false"),
+        ("CreateMultipartUpload", "false"),
+    ):
+        params = {"Bucket": "b", "Key": "k", "IfNoneMatch": "*"}
+        called = Called(
+            service="s3", operation=operation, params=params, region="r", account="123456789012"
+        )
+        (need,) = needs(called)
+        assert need.context["s3:ObjectCreationOperation"] == makes
+        assert (need.context.get("s3:if-none-match") == "*") == (makes == "true")
+
+
 def test_all_stacks_are_listed_to_be_described() -> None:
     """DescribeStacks without a name asks for ListStacks too; with one it does not."""
     for params, actions in (

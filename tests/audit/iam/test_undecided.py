@@ -16,7 +16,7 @@ from flyback.audit.iam.unset import unset
 
 _ME = "arn:aws:iam::123456789012:user/me"
 _VOLUME = "arn:aws:ec2:us-east-1:123456789012:volume/*"
-_TYPE = "ec2:volumetype"
+_TYPE = "ec2:VolumeType"
 _EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
@@ -73,8 +73,15 @@ def test_a_variable_in_a_resource_is_a_key() -> None:
     """`arn:…/${key}` can't be told where the key is not."""
     statement = {**_EVERYTHING, "Resource": "arn:aws:s3:::b/${aws:SourceVpce}/*"}
     found = _undecided(statement, action="s3:GetObject", resource="arn:aws:s3:::b/x/y")
-    assert found == "aws:sourcevpce"
+    assert found == "aws:SourceVpce"
     assert _undecided(statement, action="s3:GetObject", resource="arn:aws:s3:::other/x") == ""
+
+
+def test_a_variable_in_what_is_left_out_is_a_key() -> None:
+    """`NotResource` with `${key}` leaves out nobody knows what."""
+    statement = {"Effect": "Deny", "Action": "*", "NotResource": "arn:aws:s3:::b/${aws:SourceVpce}"}
+    found = _undecided(_EVERYTHING, statement, action="s3:GetObject", resource="arn:aws:s3:::b/x")
+    assert found == "aws:SourceVpce"
 
 
 @pytest.mark.parametrize(
@@ -143,5 +150,5 @@ def test_every_row_cites_aws_and_names_keys_that_aws_lists() -> None:
         assert row.keys
         if row.type:
             listed = _reference()["ec2"]["Resources"][row.type]["ConditionKeys"]
-            known = {key.lower() for key in listed}
+            known = set(listed)
             assert set(row.keys) <= known, row

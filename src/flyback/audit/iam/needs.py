@@ -42,8 +42,20 @@ _OWN_TAG_KEY = frozenset(
     {"ec2", "ecr", "elasticloadbalancing", "iam", "secretsmanager", "ssm"},
 )
 
-# Actions that know of their resource's tags alone (service authorization reference, IAM and STS).
-_WITHOUT_ATTRIBUTES = ("iam:PassRole", "iam:Tag", "iam:Untag", "iam:List", "sts:")
+# Actions of IAM that know of the boundary of their role or user (service authorization reference).
+_BOUNDED = frozenset(
+    {
+        *(f"iam:{verb}{kind}Policy" for verb in ("Attach", "Detach") for kind in ("Role", "User")),
+        *(f"iam:{verb}{kind}Policy" for verb in ("Delete", "Put") for kind in ("Role", "User")),
+        *(
+            f"iam:{verb}{kind}PermissionsBoundary"
+            for verb in ("Delete", "Put")
+            for kind in ("Role", "User")
+        ),
+        "iam:CreateRole", "iam:CreateUser", "iam:DeleteRole", "iam:GetRole",
+        "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
+    }
+)  # fmt: skip
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.]+)(?:=([^}]*))?\}")
 _MAKES_EC2 = re.compile(r"^(Create|Run|Import|Copy|Register|Allocate|Request)")
@@ -288,7 +300,7 @@ def completed(need: Need, called: Called, facts: Facts) -> Need:
     resource = facts.canonical(need.resource)
     keeps = (*resource.split(":"), "", "")[2]  # a role is IAM's, also where STS asks
     context: dict[str, str | tuple[str, ...]] = dict(need.context)
-    if not need.action.startswith(_WITHOUT_ATTRIBUTES):
+    if keeps == "ec2" or need.action in _BOUNDED:
         context = {**facts.attributes(resource), **context}
     if need.action.startswith("ec2:"):
         context["ec2:Region"] = called.region

@@ -108,6 +108,10 @@ class Judge:
         with LOCK:
             return attached(kept)
 
+    def session(self, access_key: str) -> Session | None:
+        """What the session that holds a key began with; None where none does."""
+        return self._sessions.get(access_key)
+
     def check(self, call: Call, signer: Signer) -> None:
         """Let a call pass, or refuse it.
 
@@ -178,7 +182,7 @@ class Judge:
         Raises:
             AwsError: AWS's own refusal, in place of 404.
         """
-        before = self._sessions.get(signer.access_key)
+        before = self.session(signer.access_key)
         self._sessions.update(begun(call, response, self._now(), before=before))
         hidden = call.service == "s3" and call.operation in _HIDES_ABSENCE
         if not hidden or response.status != _NOT_FOUND:
@@ -253,7 +257,7 @@ class Judge:
         self, signer: Signer, call: Call, context: dict[str, str | tuple[str, ...]]
     ) -> _Subject:
         principal = described(signer.principal, signer.session)
-        began = self._sessions.get(signer.access_key)
+        began = self.session(signer.access_key)
         if began is not None:
             context.update(began.context(self._now()))
             principal = replace(principal, tags={**principal.tags, **began.tags})
@@ -273,6 +277,7 @@ class Judge:
     def _environment(self, call: Call) -> dict[str, str | tuple[str, ...]]:
         now = self._now()
         return {
+            **(_of_s3(call) if call.service == "s3" else {}),
             "aws:CurrentTime": moment(now),
             "aws:EpochTime": str(int(now)),
             "aws:RequestedRegion": call.region,
@@ -301,6 +306,23 @@ class Judge:
             self._asked.append(asked)
 
 
+def _of_s3(call: Call) -> dict[str, str]:
+    """What S3 knows of how a request is signed.
+
+    Source: S3 API reference, "Amazon S3 Signature Version 4 Authentication Specific Policy Keys".
+    """
+    environ = call.environ
+    by_query = "X-Amz-Signature=" in str(environ.get("QUERY_STRING", ""))
+    found = {
+        "s3:ResourceAccount": call.account,
+        "s3:authType": "REST-QUERY-STRING" if by_query else "REST-HEADER",
+        "s3:signatureversion": "AWS4-HMAC-SHA256",
+    }
+    if content := environ.get("HTTP_X_AMZ_CONTENT_SHA256"):
+        found["s3:x-amz-content-sha256"] = str(content)
+    return found
+
+
 def _delegating() -> Accepted:
     """The request for which CloudFormation works.
 
@@ -325,7 +347,7 @@ def _called(call: Call) -> Called:
 
 def _undecided(need: Need, key: str) -> AwsError:
     return AwsError(
-        "NotEmulated",
+        "NotDecided",
         f"this rehearsal does not know {key} for {need.action} on {need.resource}, and a policy "
         "decides by it; see docs/permissions.md, What is not modelled",
         501,
