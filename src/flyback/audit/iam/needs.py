@@ -7,16 +7,15 @@ too. What can't be written as a row is built by `launches` and below.
 
 from __future__ import annotations
 
-import csv
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from itertools import product
 from typing import Any
 
 from flyback.audit.iam.facts import Facts, NoFacts
+from flyback.audit.iam.tables import table
 from flyback.errors import UserError
 
 __all__ = [
@@ -136,9 +135,8 @@ BUILDERS: dict[str, Builder] = {}
 @functools.cache
 def rows() -> Mapping[str, tuple[Row, ...]]:
     """The table, by operation."""
-    text = resources.files(__package__).joinpath("data/operations.csv").read_text()
     found: dict[str, list[Row]] = {}
-    for item in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+    for item in table("operations"):
         source = item["source"]
         row = Row(
             operation=item["operation"],

@@ -7,14 +7,13 @@ differ, there is none.
 
 from __future__ import annotations
 
-import csv
 import functools
 from dataclasses import dataclass, replace
-from importlib import resources
 
 from flyback.audit.iam.document import Policy, Statement
 from flyback.audit.iam.evaluate import Policies, Request, evaluate
 from flyback.audit.iam.patterns import like, variables_in, without_variables
+from flyback.audit.iam.tables import table
 
 __all__ = ["Unset", "undecided", "unset"]
 
@@ -41,8 +40,6 @@ class Unset:
 @functools.cache
 def unset() -> tuple[Unset, ...]:
     """The table."""
-    text = resources.files(__package__).joinpath("data/unset.csv").read_text()
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
     return tuple(
         Unset(
             action=item["action"].lower(),
@@ -50,7 +47,7 @@ def unset() -> tuple[Unset, ...]:
             keys=tuple(item["keys"].split()),
             source=item["source"],
         )
-        for item in csv.DictReader(lines)
+        for item in table("unset")
     )
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from flyback.audit.iam.handlers import CALLED, handler_rows
 from flyback.audit.iam.implicit import implicit
 from flyback.audit.iam.needs import rows
 from flyback.audit.iam.patterns import like
+from flyback.audit.iam.tables import table
 
 __all__ = ["Nameless", "nameless", "names_nothing", "too_much"]
 
@@ -56,9 +55,7 @@ class Nameless:
 @functools.cache
 def nameless() -> tuple[Nameless, ...]:
     """The list of resources that can't be named."""
-    text = resources.files(__package__).joinpath("data/wildcards.csv").read_text()
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    return tuple(Nameless(**item) for item in csv.DictReader(lines))
+    return tuple(Nameless(**item) for item in table("wildcards"))
 
 
 def too_much(statement: Mapping[str, Any], holder: str, name: str) -> Iterator[str]:
