@@ -42,13 +42,13 @@ class Nameless:
 
     def covers(self, holder: str, action: str, resource: str, statement: Mapping[str, Any]) -> bool:
         """Whether this action of theirs on this resource is meant, wildcards as they stand."""
-        pattern = _FIELD.sub(r"[^:*?]+", re.escape(self.resource))
         if not like(self.who, holder.rpartition(":")[2]):
             return False
         if not any(like(meant, action) for meant in self.action.split()):
             return False
         if self.condition and self.condition not in statement.get("Condition", {}).get(_EQUAL, {}):
             return False
+        pattern = _FIELD.sub(r"[^:*?]+", re.escape(self.resource))
         return re.fullmatch(pattern, resource) is not None
 
 
@@ -85,6 +85,7 @@ def too_much(statement: Mapping[str, Any], holder: str, name: str) -> Iterator[s
         yield f"{name}: grants everything but what it names"
 
 
+@functools.cache
 def names_nothing(resource: str) -> bool:
     """Whether wildcards alone stand where an ARN has its resource's name, or before that."""
     fields = resource.split(":", _FIELDS - 1)
@@ -105,6 +106,7 @@ def _takes_none(action: str, statement: Mapping[str, Any]) -> bool:
     return any(item.action == action and item.on("*") for item in meant) or _described(action)
 
 
+@functools.cache
 def _is_void(action: str, resource: str) -> bool:
     """Whether an action of EC2's takes no such resource: a statement pairs all with all."""
     asked = _resources().get(action, set())
