@@ -24,6 +24,7 @@ _JUDGING = (
     (Judge, "check_handler"),
     (Judge, "check_token"),
     (Judge, "after"),
+    (Judge, "after_token"),
 )
 
 

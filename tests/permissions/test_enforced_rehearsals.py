@@ -97,7 +97,10 @@ def test_a_rehearsal_without_a_grant_of_the_machines_fails(
         refusals.check(_LEAST, asked)
 
 
-@pytest.mark.parametrize("action", ["iam:ListRoles", "servicequotas:GetServiceQuota"])
+@pytest.mark.parametrize(
+    "action",
+    ["iam:ListRoles", pytest.param("servicequotas:GetServiceQuota", marks=pytest.mark.extended)],
+)
 def test_a_rehearsal_without_a_grant_of_yours_fails(
     action: str, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,9 +56,8 @@ class Trial:
         """Scenarios that are recorded elsewhere are only played here."""
         yield
 
-    @contextmanager
-    def denied(self, pairs: Iterable[tuple[str, str]]) -> Iterator[None]:
-        """Nobody of these may do this, except through another service.
+    def deny(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """From now on nobody of these may do this, except through another service.
 
         Args:
             pairs: `you` or a role of the core template, and an action.
@@ -74,7 +73,6 @@ class Trial:
                 "Condition": {"Bool": {"aws:ViaAWSService": "false"}},
             }
             self._deny(who, statement)
-        yield
 
     def _deny(self, who: str, statement: dict[str, Any]) -> None:
         iam = self.emulated.clients("iam", REGION)
@@ -194,11 +192,11 @@ class Stage:
             SCENARIOS[name].before(trial)
             start = trial.emulated.journal.last
             wrong = ""
-            with trial.denied(denied):
-                try:
-                    SCENARIOS[name].play(trial)
-                except Exception as error:  # noqa: BLE001  # whatever ends a scenario
-                    wrong = f"{type(error).__name__}: {error}"
+            trial.deny(denied)
+            try:
+                SCENARIOS[name].play(trial)
+            except Exception as error:  # noqa: BLE001  # whatever ends a scenario
+                wrong = f"{type(error).__name__}: {error}"
             return wrong, trial.emulated.judge.asked(after=start)
         finally:
             with suppress(Exception):  # a machine that was cut off may not end in order

@@ -289,7 +289,7 @@ class RehearsalCloud:
         stacks = CloudFormationGap(
             lambda service, region: self.clients(service, region, "cloudformation"),
             self.clock,
-            lambda handled, verb: self.judge.check_handler(handled, verb, self.journal.last),
+            self.judge.check_handler,
         )
         self.judge.resource_tags["cloudformation"] = stacks.tags_of
         return (
@@ -298,7 +298,7 @@ class RehearsalCloud:
             QuotasGap(self.quotas),
             PricingGap(self.market.catalogue),
             SsmGap(),
-            StsGap(),
+            StsGap(self.judge.session),
             IamGap(),
             stacks,
         )

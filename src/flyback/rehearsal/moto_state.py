@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-__all__ = ["ACCOUNT", "LOCK", "backend", "fresh", "simulated_time"]
+__all__ = ["ACCOUNT", "LOCK", "backend", "fresh", "known_backend", "simulated_time"]
 
 ACCOUNT = "123456789012"
 LOCK = threading.RLock()
@@ -33,6 +33,14 @@ def backend(service: str, region: str, account: str = ACCOUNT) -> Any:
         from moto.backends import get_backend
 
         return get_backend(service)[account][region]
+
+
+def known_backend(service: str, region: str) -> Any:
+    """The same; None where moto has no such region: a signature or an ARN may name any."""
+    try:
+        return backend(service, region)
+    except KeyError:
+        return None
 
 
 def fresh(seed: int) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from flyback.audit.iam.needs import as_tags
+from flyback.rehearsal.behalf import acted_for
 from flyback.rehearsal.call import AwsError, Call, Response
 from flyback.rehearsal.iam.denials import decoded
 from flyback.rehearsal.iam.limits import LIMITED, check_length
+from flyback.rehearsal.iam.sessions import TAKES, Session
 from flyback.rehearsal.moto_state import LOCK, backend
 
 __all__ = ["IamGap", "StsGap"]
@@ -16,16 +19,26 @@ _LINKED = "/aws-service-role/"
 
 
 class StsGap:
-    """The principal as the authorizer knows it; roles and session policies that exist."""
+    """The principal as the authorizer knows it; roles, session policies and tags that can be.
+
+    Args:
+        session: Access key → what the session that holds it began with.
+    """
 
     service = "sts"
-    operations = frozenset({"GetCallerIdentity", "AssumeRole", "DecodeAuthorizationMessage"})
+    operations = frozenset({"GetCallerIdentity", "DecodeAuthorizationMessage", *TAKES})
+
+    def __init__(self, session: Callable[[str], Session | None]) -> None:
+        self._session = session
 
     def answer(
         self, call: Call, forward: Callable[[Call], Response]
     ) -> Mapping[str, Any] | Response:
         if call.operation == "AssumeRole":
             _check_role(call)
+            request = acted_for()
+            _check_tags(call, self._session(request.signer.access_key) if request else None)
+        if call.operation in TAKES:
             _check_policies(call)
             return forward(call)
         if call.operation == "DecodeAuthorizationMessage":
@@ -79,6 +92,21 @@ def _check_policies(call: Call) -> None:
             raise AwsError("NotEmulated", f"this rehearsal does not hold AWS's policy {arn}", 501)
         if not known:
             raise AwsError("MalformedPolicyDocument", f"{arn} is no policy of this account")
+
+
+def _check_tags(call: Call, before: Session | None) -> None:
+    """Only tags that are sent can be handed on; none that is handed on can be sent again.
+
+    Source: STS API reference, AssumeRole (Tags, TransitiveTagKeys). Its words are not known.
+    """
+    sent = {key.lower() for key in as_tags(call.params.get("Tags"))}
+    inherited = before.transitive if before else frozenset()
+    for key in call.params.get("TransitiveTagKeys") or ():
+        if key.lower() not in sent:
+            raise AwsError("ValidationError", f"{key} is to be transitive and is not among Tags")
+    if sent & inherited:
+        names = ", ".join(sorted(sent & inherited))
+        raise AwsError("InvalidParameterValue", f"the calling session hands on {names}")
 
 
 def _check_role(call: Call) -> None:

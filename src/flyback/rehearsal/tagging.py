@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flyback.rehearsal.call import Call, Response
-from flyback.rehearsal.moto_state import ACCOUNT, LOCK, backend
+from flyback.rehearsal.moto_state import ACCOUNT, LOCK, backend, known_backend
 
 __all__ = ["MEMORY_S", "TaggingGap", "beside_moto"]
 
@@ -43,17 +43,9 @@ class _Known:
     gone_at: float | None = None
 
 
-def _state(service: str, region: str) -> Any:
-    """A service's state; None where moto has no such region: a signature may name any."""
-    try:
-        return backend(service, region)
-    except KeyError:
-        return None
-
-
 def beside_moto(region: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """Resources whose tags moto keeps, and whose kinds its GetResources leaves out."""
-    ec2, ecr = _state("ec2", region), _state("ecr", region)
+    ec2, ecr = known_backend("ec2", region), known_backend("ecr", region)
     if ec2 is None or ecr is None:
         return
     there = {*ec2.vpc_end_points, *ec2.launch_templates}
@@ -62,7 +54,7 @@ def beside_moto(region: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
         if kind is not None and identifier in there:
             arn = f"arn:aws:ec2:{region}:{ec2.account_id}:{kind}/{identifier}"
             yield f"ec2:{kind}", arn, dict(tags)
-    events = _state("events", region)
+    events = backend("events", region)
     for bus in list(events.event_buses.values()):
         for rule in list(bus.rules.values()):
             yield "events:rule", rule.arn, events.tagger.get_tag_dict_for_resource(rule.arn)

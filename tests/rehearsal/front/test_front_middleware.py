@@ -42,7 +42,7 @@ def test_every_request_is_written_down(
 ) -> None:
     """Successes, refusals and errors, over the socket and in process, numbered from 1."""
     http("s3").create_bucket(Bucket="journalled")
-    cloud.clients("iam", REGION, "cloudformation").list_roles()
+    cloud.clients("iam", REGION, "machine").list_roles()
     with pytest.raises(ClientError):
         http("s3", secret="wrong").list_buckets()
     with pytest.raises(ClientError):
@@ -53,7 +53,7 @@ def test_every_request_is_written_down(
     ]
     assert told == [
         (1, "s3", "CreateBucket", "", 200, ""),
-        (2, "iam", "ListRoles", "cloudformation", 200, ""),
+        (2, "iam", "ListRoles", "machine", 200, ""),
         (3, "s3", "ListBuckets", "", 403, "SignatureDoesNotMatch"),
         (4, "s3", "GetObject", "", 404, "NoSuchKey"),
     ]

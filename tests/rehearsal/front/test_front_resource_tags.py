@@ -162,12 +162,53 @@ def test_what_is_tagged_so_is_denied(
     with pytest.raises(ClientError) as refused:
         getattr(client, name)(**wanted)
     assert refused.value.response["Error"]["Code"] in _REFUSALS
-    denial = cloud.judge.asked()[-1]
+    denial = next(item for item in cloud.judge.asked() if not item.allowed)
     assert denial.context["aws:ResourceTag/protected"] == "yes"
     statement = {**but, "Condition": {"StringEquals": {"aws:ResourceTag/protected": "no"}}}
     document = {"Version": "2012-10-17", "Statement": [everything, statement]}
     iam.put_user_policy(UserName="ada", PolicyName="p", PolicyDocument=json.dumps(document))
     getattr(client, name)(**wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("/flyback/p:9", "ParameterVersionNotFound"), ("/flyback/p:nine", "ParameterNotFound")],
+)
+def test_a_version_that_is_not_there_is_the_services_to_refuse(
+    cloud: RehearsalCloud, name: str, code: str
+) -> None:
+    """Judging looks for the parameter's tags, and lets Systems Manager say what is wrong."""
+    ssm = cloud.clients("ssm", REGION)
+    ssm.put_parameter(Name="/flyback/p", Value="v", Type="String")
+    with pytest.raises(ClientError) as refused:
+        ssm.get_parameter(Name=name)
+    assert refused.value.response["Error"]["Code"] == code
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        f"arn:aws:sns:bogus:{ACCOUNT}:t",
+        f"arn:aws:secretsmanager::{ACCOUNT}:secret:s-123456",
+        f"arn:aws:secretsmanager:bogus:{ACCOUNT}:secret:s-123456",
+        f"arn:aws:ec2:bogus:{ACCOUNT}:vpc/vpc-1",
+    ],
+)
+def test_where_there_is_no_such_region_nothing_is_known(cloud: RehearsalCloud, arn: str) -> None:
+    """An ARN that a request names may say anything: it has no tags and no attributes then."""
+    from flyback.rehearsal.iam.facts import AccountFacts
+
+    assert cloud.endpoint
+    facts = AccountFacts(REGION, {})
+    assert (facts.canonical(arn), facts.tags(arn), facts.attributes(arn)) == (arn, {}, {})
+
+
+def test_a_version_of_a_parameter_has_the_parameters_tags(cloud: RehearsalCloud) -> None:
+    """`name:version` is the same parameter."""
+    ssm = cloud.clients("ssm", REGION)
+    ssm.put_parameter(Name="/flyback/p", Value="v", Type="String", Tags=_TAGS)
+    ssm.get_parameter(Name="/flyback/p:1")
+    assert cloud.judge.asked()[-1].context["aws:ResourceTag/protected"] == "yes"
 
 
 def test_a_functions_tags_are_its_own(cloud: RehearsalCloud) -> None:

@@ -126,6 +126,43 @@ def test_a_sessions_tags_are_its_principals(
     assert _code(http("s3", **tagged).list_buckets) == ""
 
 
+def test_tags_are_handed_on_once(
+    cloud: RehearsalCloud, http: Callable[..., Any], take: Take
+) -> None:
+    """A key that is no tag can't be handed on; one that is handed on can't be sent again."""
+    _trusts(cloud, _trust("sts:AssumeRole", "sts:TagSession"))
+    blue, red = [{"Key": "team", "Value": "blue"}], [{"Key": "Team", "Value": "red"}]
+    assert _code(lambda: take(Tags=blue, TransitiveTagKeys=["other"])) == "ValidationError"
+    cloud.clients("iam", REGION).create_role(
+        RoleName="next",
+        AssumeRolePolicyDocument=_document(
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": WORKER},
+                "Action": ["sts:AssumeRole", "sts:TagSession"],
+            }
+        ),
+    )
+    cloud.clients("iam", REGION).put_role_policy(
+        RoleName="next",
+        PolicyName="p",
+        PolicyDocument=_document(
+            _allow("s3:*", Condition={"StringEquals": {"aws:PrincipalTag/team": "blue"}})
+        ),
+    )
+    worker = http("sts", **take(Tags=blue, TransitiveTagKeys=["Team"]))
+    following = {"RoleArn": WORKER.replace("worker", "next"), "RoleSessionName": "me"}
+    assert _code(lambda: worker.assume_role(**following, Tags=red)) == "InvalidParameterValue"
+    keys = worker.assume_role(**following)["Credentials"]
+    s3 = http(
+        "s3",
+        key=keys["AccessKeyId"],
+        secret=keys["SecretAccessKey"],
+        token=keys["SessionToken"],
+    )
+    assert _code(s3.list_buckets) == ""
+
+
 @pytest.mark.parametrize(
     ("condition", "refused"),
     [

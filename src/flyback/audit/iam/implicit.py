@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import re
 from dataclasses import dataclass
-from importlib import resources
+
+from flyback.audit.iam.tables import table
 
 __all__ = ["Implicit", "implicit"]
 
@@ -39,6 +39,4 @@ class Implicit:
 @functools.cache
 def implicit() -> tuple[Implicit, ...]:
     """The list of grants that other programs need."""
-    text = resources.files(__package__).joinpath("data/implicit.csv").read_text()
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    return tuple(Implicit(**item) for item in csv.DictReader(lines))
+    return tuple(Implicit(**item) for item in table("implicit"))

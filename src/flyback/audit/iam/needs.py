@@ -7,16 +7,15 @@ too. What can't be written as a row is built by `launches` and below.
 
 from __future__ import annotations
 
-import csv
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from itertools import product
 from typing import Any
 
 from flyback.audit.iam.facts import Facts, NoFacts
+from flyback.audit.iam.tables import table
 from flyback.errors import UserError
 
 __all__ = [
@@ -42,8 +41,20 @@ _OWN_TAG_KEY = frozenset(
     {"ec2", "ecr", "elasticloadbalancing", "iam", "secretsmanager", "ssm"},
 )
 
-# Actions that know of their resource's tags alone (service authorization reference, IAM and STS).
-_WITHOUT_ATTRIBUTES = ("iam:PassRole", "iam:Tag", "iam:Untag", "iam:List", "sts:")
+# Actions of IAM that know of the boundary of their role or user (service authorization reference).
+_BOUNDED = frozenset(
+    {
+        *(f"iam:{verb}{kind}Policy" for verb in ("Attach", "Detach") for kind in ("Role", "User")),
+        *(f"iam:{verb}{kind}Policy" for verb in ("Delete", "Put") for kind in ("Role", "User")),
+        *(
+            f"iam:{verb}{kind}PermissionsBoundary"
+            for verb in ("Delete", "Put")
+            for kind in ("Role", "User")
+        ),
+        "iam:CreateRole", "iam:CreateUser", "iam:DeleteRole", "iam:GetRole",
+        "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
+    }
+)  # fmt: skip
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.]+)(?:=([^}]*))?\}")
 _MAKES_EC2 = re.compile(r"^(Create|Run|Import|Copy|Register|Allocate|Request)")
@@ -124,9 +135,8 @@ BUILDERS: dict[str, Builder] = {}
 @functools.cache
 def rows() -> Mapping[str, tuple[Row, ...]]:
     """The table, by operation."""
-    text = resources.files(__package__).joinpath("data/operations.csv").read_text()
     found: dict[str, list[Row]] = {}
-    for item in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+    for item in table("operations"):
         source = item["source"]
         row = Row(
             operation=item["operation"],
@@ -288,7 +298,7 @@ def completed(need: Need, called: Called, facts: Facts) -> Need:
     resource = facts.canonical(need.resource)
     keeps = (*resource.split(":"), "", "")[2]  # a role is IAM's, also where STS asks
     context: dict[str, str | tuple[str, ...]] = dict(need.context)
-    if not need.action.startswith(_WITHOUT_ATTRIBUTES):
+    if keeps == "ec2" or need.action in _BOUNDED:
         context = {**facts.attributes(resource), **context}
     if need.action.startswith("ec2:"):
         context["ec2:Region"] = called.region

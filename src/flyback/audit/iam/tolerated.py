@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 
 from flyback.audit.iam.asked import Asked
+from flyback.audit.iam.tables import table
 
 __all__ = ["Tolerated", "tolerated", "tolerates", "who_asked"]
 
@@ -34,9 +33,7 @@ class Tolerated:
 @functools.cache
 def tolerated() -> Mapping[tuple[str, str], Tolerated]:
     """The list, by who and action."""
-    text = resources.files(__package__).joinpath("data/tolerated.csv").read_text()
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    found = [Tolerated(**item) for item in csv.DictReader(lines)]
+    found = [Tolerated(**item) for item in table("tolerated")]
     return {(item.who, item.action): item for item in found}
 
 

@@ -7,14 +7,13 @@ differ, there is none.
 
 from __future__ import annotations
 
-import csv
 import functools
 from dataclasses import dataclass, replace
-from importlib import resources
 
 from flyback.audit.iam.document import Policy, Statement
 from flyback.audit.iam.evaluate import Policies, Request, evaluate
-from flyback.audit.iam.patterns import like, without_variables
+from flyback.audit.iam.patterns import like, variables_in, without_variables
+from flyback.audit.iam.tables import table
 
 __all__ = ["Unset", "undecided", "unset"]
 
@@ -28,7 +27,7 @@ class Unset:
     Args:
         action: Pattern of the action, in lower case.
         type: Of EC2's resource; empty for any.
-        keys: Patterns, in lower case.
+        keys: Patterns, as AWS spells them.
         source: Where AWS lists them.
     """
 
@@ -41,21 +40,19 @@ class Unset:
 @functools.cache
 def unset() -> tuple[Unset, ...]:
     """The table."""
-    text = resources.files(__package__).joinpath("data/unset.csv").read_text()
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
     return tuple(
         Unset(
             action=item["action"].lower(),
             type=item["type"],
-            keys=tuple(item["keys"].lower().split()),
+            keys=tuple(item["keys"].split()),
             source=item["source"],
         )
-        for item in csv.DictReader(lines)
+        for item in table("unset")
     )
 
 
 def undecided(request: Request, policies: Policies) -> str:
-    """The condition key for want of which a request can't be decided; empty where it can be.
+    """The condition key for want of which a request can't be decided, as AWS spells it, or empty.
 
     Args:
         request: What is asked.
@@ -65,24 +62,26 @@ def undecided(request: Request, policies: Policies) -> str:
     asked = frozenset[str]().union(*(policy.keys for layer in layers for policy in layer))
     missing = asked - request.keys().keys()
     action, kind = request.action.lower(), _type_of(request.resource)
-    unknown = {key for key in missing if _is_unset(action, kind, key)}
-    if not unknown:
+    spelled = {key: text for key in missing if (text := _unset_as(action, kind, key))}
+    if not spelled:
         return ""
-    for keys in (*({key} for key in sorted(unknown)), unknown):  # one is named, if one is enough
+    for keys in (*({key} for key in sorted(spelled)), set(spelled)):  # one is named, if it does
         best, worst = (_supposed(policies, keys, effect) for effect in ("Allow", "Deny"))
         if evaluate(request, best).allowed != evaluate(request, worst).allowed:
-            return min(keys)
+            return spelled[min(keys)]
     return ""
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_unset(action: str, kind: str, key: str) -> bool:
-    return any(
-        like(row.action, action)
-        and row.type in ("", kind)
-        and any(like(pattern, key) for pattern in row.keys)
-        for row in unset()
-    )
+def _unset_as(action: str, kind: str, key: str) -> str:
+    """A key that may not be set, as AWS spells it; empty where it is set, or none is there."""
+    for row in unset():
+        if like(row.action, action) and row.type in ("", kind):
+            for pattern in row.keys:
+                if like(pattern.lower(), key):
+                    fixed = pattern.removesuffix("*")
+                    return fixed + key[len(fixed) :]
+    return ""
 
 
 def _type_of(resource: str) -> str:
@@ -119,8 +118,10 @@ def _policy(policy: Policy, unknown: set[str], applying: str) -> Policy:
 
 def _applied(statement: Statement, unknown: set[str]) -> Statement:
     """A statement that applies, whatever the unknown keys are."""
-    named = statement.resources
+    named, others = statement.resources, statement.not_resources
     if named is not None:
         named = tuple(without_variables(text, unknown) for text in named)
+    if others is not None:  # what can't be told is not left out
+        others = tuple(text for text in others if not variables_in([text]) & unknown)
     conditions = tuple(item for item in statement.conditions if not item.keys & unknown)
-    return replace(statement, resources=named, conditions=conditions)
+    return replace(statement, resources=named, not_resources=others, conditions=conditions)

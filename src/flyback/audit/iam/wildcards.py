@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from flyback.audit.iam.handlers import CALLED, handler_rows
 from flyback.audit.iam.implicit import implicit
 from flyback.audit.iam.needs import rows
 from flyback.audit.iam.patterns import like
+from flyback.audit.iam.tables import table
 
 __all__ = ["Nameless", "nameless", "names_nothing", "too_much"]
 
 _FIELD = re.compile(r"\\\{[pra]\\\}")
+_EQUAL = "StringEquals"
 _FIELDS = 6  # of an ARN
 _UNTYPED = ("s3", "sns", "sqs")  # the last field of their ARNs begins with the name
 
@@ -28,30 +28,34 @@ class Nameless:
 
     Args:
         who: Whose policy: `user/…` or `role/…`, with wildcards.
-        action: As granted, or `service:*`.
+        action: As granted, with spaces between, or `service:*`.
         resource: As granted; `{p}`, `{r}` and `{a}` stand for partition, region and account.
+        condition: Key that the statement must compare for equality; empty for none.
         why: In a few words.
     """
 
     who: str
     action: str
     resource: str
+    condition: str
     why: str
 
-    def covers(self, holder: str, action: str, resource: str) -> bool:
+    def covers(self, holder: str, action: str, resource: str, statement: Mapping[str, Any]) -> bool:
         """Whether this action of theirs on this resource is meant, wildcards as they stand."""
-        pattern = _FIELD.sub(r"[^:*?]+", re.escape(self.resource))
-        if not like(self.who, holder.rpartition(":")[2]) or not like(self.action, action):
+        if not like(self.who, holder.rpartition(":")[2]):
             return False
+        if not any(like(meant, action) for meant in self.action.split()):
+            return False
+        if self.condition and self.condition not in statement.get("Condition", {}).get(_EQUAL, {}):
+            return False
+        pattern = _FIELD.sub(r"[^:*?]+", re.escape(self.resource))
         return re.fullmatch(pattern, resource) is not None
 
 
 @functools.cache
 def nameless() -> tuple[Nameless, ...]:
     """The list of resources that can't be named."""
-    text = resources.files(__package__).joinpath("data/wildcards.csv").read_text()
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    return tuple(Nameless(**item) for item in csv.DictReader(lines))
+    return tuple(Nameless(**item) for item in table("wildcards"))
 
 
 def too_much(statement: Mapping[str, Any], holder: str, name: str) -> Iterator[str]:
@@ -68,17 +72,20 @@ def too_much(statement: Mapping[str, Any], holder: str, name: str) -> Iterator[s
             continue
 
         def listed(resource: str, action: str = action) -> bool:
-            return any(item.covers(holder, action, resource) for item in nameless())
+            return any(item.covers(holder, action, resource, statement) for item in nameless())
 
         for resource in statement.get("Resource", ()):
             if resource == "*" and not _takes_none(action, statement):
                 yield f"{name}: {action} takes a resource, and has *"
-            if resource != "*" and names_nothing(resource) and not listed(resource):
+            if resource == "*" or _is_void(action, resource):
+                continue
+            if names_nothing(resource) and not listed(resource):
                 yield f"{name}: {action} has {resource}, which names nothing"
     if "NotAction" in statement or "NotResource" in statement:
         yield f"{name}: grants everything but what it names"
 
 
+@functools.cache
 def names_nothing(resource: str) -> bool:
     """Whether wildcards alone stand where an ARN has its resource's name, or before that."""
     fields = resource.split(":", _FIELDS - 1)
@@ -97,6 +104,16 @@ def _takes_none(action: str, statement: Mapping[str, Any]) -> bool:
         return found == {"*"}
     meant = [entry for entry in implicit() if entry.statement == statement.get("Sid")]
     return any(item.action == action and item.on("*") for item in meant) or _described(action)
+
+
+@functools.cache
+def _is_void(action: str, resource: str) -> bool:
+    """Whether an action of EC2's takes no such resource: a statement pairs all with all."""
+    asked = _resources().get(action, set())
+    kinds = {text.rpartition(":")[2].partition("/")[0] for text in asked}
+    kind = resource.rpartition(":")[2].partition("/")[0]
+    named = action.startswith("ec2:") and all(text.startswith("arn:") for text in asked)
+    return named and bool(kinds) and "*" not in kind and kind not in kinds
 
 
 def _described(action: str) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from flyback.rehearsal.behalf import acting_for
 from flyback.rehearsal.call import Call, Response
 from flyback.rehearsal.cloudformation.about_templates import (
     answer_template,
@@ -143,7 +142,7 @@ class CloudFormationGap:
         for name in sorted(_REFUSED.get(call.operation, ())):
             if _given(call.params.get(name)):
                 raise NotEmulatedError(f"{name} of cloudformation:{call.operation}")
-        with self._engine.lock, acting_for(call.number):
+        with self._engine.lock:
             return function(call)
 
     def tags_of(self, arn: str) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from flyback.rehearsal.behalf import acted_for
 from flyback.rehearsal.call import AwsError, Call
 from flyback.rehearsal.cloudformation.changes import Preview
 from flyback.rehearsal.cloudformation.engine import Engine
@@ -104,7 +105,7 @@ def delete_stack(engine: Engine, call: Call) -> dict[str, Any]:
     stack.request_token = str(call.params.get("ClientRequestToken") or "")
     stack.to("DELETE_IN_PROGRESS", engine.clock.now(), "User Initiated")
     if stack.working:  # its thread finds out when it next wakes, and deletes
-        stack.delete_wanted, stack.delete_request = True, call.number
+        stack.delete_wanted, stack.delete_request = True, acted_for()
     else:
         engine.begin(stack, lambda clock: delete(engine, stack, clock, retain))
     return {}

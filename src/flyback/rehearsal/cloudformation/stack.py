@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flyback.rehearsal.behalf import Accepted
 from flyback.rehearsal.cloudformation.names import stack_arn, token
 from flyback.rehearsal.cloudformation.parameters import ParameterValue
 from flyback.rehearsal.cloudformation.refusals import invalid
@@ -89,7 +90,7 @@ class Stack:
         created: Simulated seconds since the epoch.
         target: What it is, or is becoming; None while it is only reviewed.
         request_token: The caller's token for the operation under way.
-        delete_request: Number of the request to delete it, where `delete_wanted`.
+        delete_request: The request to delete it, where `delete_wanted`.
         undo: Tries again to roll back an update whose rollback failed.
     """
 
@@ -113,7 +114,7 @@ class Stack:
     change_set_id: str = ""
     request_token: str = ""
     delete_wanted: bool = False
-    delete_request: int = 0
+    delete_request: Accepted | None = None
     working: bool = False
     created_names: int = 0
     undo: Callable[[Clock], None] | None = None

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from flyback.audit.iam import Attached, Policies, Policy, Principal, parse_policy
 from flyback.audit.iam.asked import TRUST_ACTIONS
 from flyback.audit.iam.document import Kind
+from flyback.audit.iam.needs import as_tags
 from flyback.rehearsal.moto_state import backend
 
 __all__ = ["Others", "attached", "described", "managed_policy", "policies_for", "role_by_arn"]
@@ -27,15 +28,14 @@ def described(principal: str, session: Any) -> Principal:
     """
     if session is not None:
         role = role_by_arn(session.role_arn)
-        tags = _tags(role.tags) if role is not None else {}
+        tags = as_tags(role.tags) if role is not None else {}
         return Principal.from_arn(
             principal, role=str(session.role_arn), tags=tags, user_id=str(session.user_id)
         )
     user = _user(principal)
     if user is None:
         return Principal.from_arn(principal)
-    tagging = backend("iam", "global").tagger
-    tags = _tags(tagging.list_tags_for_resource(user.arn).get("Tags", ()))
+    tags = backend("iam", "global").tagger.get_tag_dict_for_resource(user.arn)
     return Principal.from_arn(principal, tags=tags, user_id=str(user.id))
 
 
@@ -164,10 +164,6 @@ def _of_resource(action: str, resource: str, others: Others) -> tuple[Policy, ..
 def _user(arn: str) -> Any:
     users = backend("iam", "global").users.values()
     return next((user for user in users if user.arn == arn), None)
-
-
-def _tags(tags: Any) -> Mapping[str, str]:
-    return {item["Key"]: item["Value"] for item in tags or ()}
 
 
 def _parsed(text: Any, name: str, kind: Kind = "identity") -> Policy:

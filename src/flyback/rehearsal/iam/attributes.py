@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyback.rehearsal.ec2.images import register
-from flyback.rehearsal.moto_state import ACCOUNT, backend
+from flyback.rehearsal.moto_state import ACCOUNT, backend, known_backend
 
 __all__ = ["boundary_of", "ec2_attributes", "subnet_of"]
 
@@ -27,9 +27,8 @@ def ec2_attributes(arn: str) -> Keys:
     fields = arn.split(":", 5)
     kind, _, identifier = fields[5].partition("/")
     read = _READERS.get(kind)
-    if read is None or not fields[3]:
-        return {}
-    return read(backend("ec2", fields[3]), identifier)
+    state = known_backend("ec2", fields[3]) if read else None
+    return read(state, identifier) if read and state else {}
 
 
 def boundary_of(arn: str) -> Keys:

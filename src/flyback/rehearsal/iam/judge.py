@@ -22,7 +22,7 @@ from flyback.audit.iam import (
 )
 from flyback.audit.iam.handlers import Handled, Verb, handler_needs
 from flyback.audit.iam.needs import completed
-from flyback.rehearsal.behalf import acted_for
+from flyback.rehearsal.behalf import Accepted, acted_for
 from flyback.rehearsal.call import AwsError, Call, Response
 from flyback.rehearsal.iam.attached import attached, described, managed_policy, policies_for
 from flyback.rehearsal.iam.denials import denial
@@ -85,7 +85,6 @@ class Judge:
         self._now = now
         self._lock = threading.Lock()
         self._asked: list[Asked] = []
-        self._stack_callers: dict[int, Signer] = {}
         self._sessions: dict[str, Session] = {}
         # Clients of the real AWS speak TLS; only the loopback port here does not.
         self.secure = True
@@ -109,6 +108,10 @@ class Judge:
         with LOCK:
             return attached(kept)
 
+    def session(self, access_key: str) -> Session | None:
+        """What the session that holds a key began with; None where none does."""
+        return self._sessions.get(access_key)
+
     def check(self, call: Call, signer: Signer) -> None:
         """Let a call pass, or refuse it.
 
@@ -126,25 +129,24 @@ class Judge:
                 questions = ()
             for need in questions:
                 self._decide(call, subject, need)
-            self._accept(call, signer)
 
-    def check_handler(self, handled: Handled, verb: Verb, number: int) -> None:
+    def check_handler(self, handled: Handled, verb: Verb) -> None:
         """Ask who called CloudFormation for what AWS's handlers do, call by call, and ours don't.
 
         Args:
             handled: What is worked on.
             verb: How.
-            number: Of the latest request.
 
         Raises:
             AwsError: AWS's own refusal, of the service that would be called.
         """
-        signer = self._stack_callers.get(acted_for())
-        if signer is None or described(signer.principal, signer.session).kind == "root":
+        request = _delegating()
+        signer = request.signer
+        if described(signer.principal, signer.session).kind == "root":
             return
         for need in handler_needs(handled, verb):
             call = Call(
-                number=number,
+                number=request.number,
                 service=need.action.partition(":")[0],
                 operation=f"{verb} {handled.type}",
                 region=handled.region,
@@ -180,7 +182,7 @@ class Judge:
         Raises:
             AwsError: AWS's own refusal, in place of 404.
         """
-        before = self._sessions.get(signer.access_key)
+        before = self.session(signer.access_key)
         self._sessions.update(begun(call, response, self._now(), before=before))
         hidden = call.service == "s3" and call.operation in _HIDES_ABSENCE
         if not hidden or response.status != _NOT_FOUND:
@@ -241,7 +243,7 @@ class Judge:
             context["aws:ViaAWSService"] = "true"
             context["aws:CalledVia"] = (name,)
             context["aws:CalledViaFirst"] = context["aws:CalledViaLast"] = name
-            return self._signed(self._stack_callers.get(acted_for(), signer), call, context)
+            return self._signed(_delegating().signer, call, context)
         if via:
             if (call.service, call.operation) not in _AS_SERVICE:
                 return None
@@ -255,7 +257,7 @@ class Judge:
         self, signer: Signer, call: Call, context: dict[str, str | tuple[str, ...]]
     ) -> _Subject:
         principal = described(signer.principal, signer.session)
-        began = self._sessions.get(signer.access_key)
+        began = self.session(signer.access_key)
         if began is not None:
             context.update(began.context(self._now()))
             principal = replace(principal, tags={**principal.tags, **began.tags})
@@ -272,14 +274,10 @@ class Judge:
             context=context,
         )
 
-    def _accept(self, call: Call, signer: Signer) -> None:
-        """Remember whose permissions CloudFormation has while it does what was asked."""
-        if call.service == _DELEGATED and not call.via:
-            self._stack_callers[call.number] = signer
-
     def _environment(self, call: Call) -> dict[str, str | tuple[str, ...]]:
         now = self._now()
         return {
+            **(_of_s3(call) if call.service == "s3" else {}),
             "aws:CurrentTime": moment(now),
             "aws:EpochTime": str(int(now)),
             "aws:RequestedRegion": call.region,
@@ -308,6 +306,35 @@ class Judge:
             self._asked.append(asked)
 
 
+def _of_s3(call: Call) -> dict[str, str]:
+    """What S3 knows of how a request is signed.
+
+    Source: S3 API reference, "Amazon S3 Signature Version 4 Authentication Specific Policy Keys".
+    """
+    environ = call.environ
+    by_query = "X-Amz-Signature=" in str(environ.get("QUERY_STRING", ""))
+    found = {
+        "s3:ResourceAccount": call.account,
+        "s3:authType": "REST-QUERY-STRING" if by_query else "REST-HEADER",
+        "s3:signatureversion": "AWS4-HMAC-SHA256",
+    }
+    if content := environ.get("HTTP_X_AMZ_CONTENT_SHA256"):
+        found["s3:x-amz-content-sha256"] = str(content)
+    return found
+
+
+def _delegating() -> Accepted:
+    """The request for which CloudFormation works.
+
+    Raises:
+        RuntimeError: it works for none; it has no permissions of its own.
+    """
+    request = acted_for()
+    if request is None:
+        raise RuntimeError("CloudFormation called for nobody")
+    return request
+
+
 def _called(call: Call) -> Called:
     return Called(
         service=call.service,
@@ -320,7 +347,7 @@ def _called(call: Call) -> Called:
 
 def _undecided(need: Need, key: str) -> AwsError:
     return AwsError(
-        "NotEmulated",
+        "NotDecided",
         f"this rehearsal does not know {key} for {need.action} on {need.resource}, and a policy "
         "decides by it; see docs/permissions.md, What is not modelled",
         501,

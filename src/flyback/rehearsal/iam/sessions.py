@@ -35,7 +35,7 @@ class Session:
     Args:
         issued_at: When; simulated seconds since the epoch.
         tags: Its own, besides the role's.
-        transitive: Keys of those that the next role's session has too.
+        transitive: Keys of those that the next role's session has too, in lower case.
         policy_arns: Managed policies that limit it.
         source_identity: What every session of the chain has.
         device_at: When a device for multi-factor authentication was shown; None: it was not.
@@ -85,12 +85,15 @@ def begun(
     if call.service != "sts" or call.operation not in TAKES or found is None:
         return {}
     inherited = before or Session(issued_at=now)
-    handed_on = {key: inherited.tags[key] for key in inherited.transitive}
+    handed_on = {
+        key: text for key, text in inherited.tags.items() if key.lower() in inherited.transitive
+    }
     params = call.params
+    named = frozenset(key.lower() for key in params.get("TransitiveTagKeys") or ())
     session = Session(
         issued_at=now,
         tags={**handed_on, **as_tags(params.get("Tags"))},
-        transitive=inherited.transitive | frozenset(params.get("TransitiveTagKeys") or ()),
+        transitive=inherited.transitive | named,
         policy_arns=tuple(item["arn"] for item in params.get("PolicyArns") or ()),
         source_identity=str(params.get("SourceIdentity") or inherited.source_identity),
         device_at=now if of_device(call) else None,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyback.audit.iam.needs import as_tags
-from flyback.rehearsal.moto_state import backend
+from flyback.rehearsal.moto_state import known_backend
 
 __all__ = ["TaggedBy", "Tags", "secret_of", "tags_of"]
 
@@ -31,18 +31,12 @@ class _Arn:
     """An ARN, taken apart."""
 
     whole: str
-    service: str
-    region: str
     resource: str
 
     @property
     def name(self) -> str:
         """What follows the type of the resource."""
         return _SEPARATOR.split(self.resource, maxsplit=1)[-1]
-
-    def state(self, service: str = "") -> Any:
-        """Moto's state of the service."""
-        return backend(service or self.service, self.region)
 
 
 def tags_of(arn: str, others: TaggedBy) -> Tags:
@@ -59,24 +53,23 @@ def tags_of(arn: str, others: TaggedBy) -> Tags:
     if service in others:
         return others[service](arn)
     read = _READERS.get(service)
-    if read is None or (not region and service != "iam"):
-        return {}
-    return read(_Arn(arn, service, region, resource))
+    state = known_backend(_STATES.get(service, service), region or "global") if read else None
+    return read(state, _Arn(arn, resource)) if read and state else {}
 
 
 def secret_of(arn: str) -> Any:
     """Moto's secret, by an ARN whose last six characters may not be known; None: there is none."""
     fields = arn.split(":", _FIELDS)
     name = fields[-1].removesuffix(_UNKNOWN_SUFFIX)
-    return backend("secretsmanager", fields[3]).secrets.get(name if "?" in arn else arn)
+    state = known_backend("secretsmanager", fields[3])
+    return state.secrets.get(name if "?" in arn else arn) if state else None
 
 
-def _ec2(arn: _Arn) -> Tags:
-    return dict(arn.state().tags.get(arn.name, {}))
+def _ec2(state: Any, arn: _Arn) -> Tags:
+    return dict(state.tags.get(arn.name, {}))
 
 
-def _iam(arn: _Arn) -> Tags:
-    iam = backend("iam", "global")
+def _iam(iam: Any, arn: _Arn) -> Tags:
     if arn.resource.startswith("user/"):
         found: Tags = iam.tagger.get_tag_dict_for_resource(arn.whole)
         return found
@@ -93,27 +86,27 @@ def _iam(arn: _Arn) -> Tags:
     return {}
 
 
-def _secret(arn: _Arn) -> Tags:
+def _secret(_: Any, arn: _Arn) -> Tags:
     secret = secret_of(arn.whole)
     return _listed(secret.tags) if secret is not None else {}
 
 
-def _topic(arn: _Arn) -> Tags:
-    topic = arn.state().topics.get(arn.whole)
+def _topic(state: Any, arn: _Arn) -> Tags:
+    topic = state.topics.get(arn.whole)
     return dict(topic._tags) if topic is not None else {}  # noqa: SLF001  # moto has no other way
 
 
-def _parameter(arn: _Arn) -> Tags:
-    state = arn.state()
-    for name in (f"/{arn.name}", arn.name):
-        if arn.name and state.get_parameter(name):
+def _parameter(state: Any, arn: _Arn) -> Tags:
+    plain = arn.name.partition(":")[0]  # a version or a label may follow
+    for name in (f"/{plain}", plain):
+        if plain and state.get_parameter(name):
             return dict(state.list_tags_for_resource("Parameter", name))
     return {}
 
 
-def _log_group(arn: _Arn) -> Tags:
-    group = arn.state().groups.get(arn.name.partition(":")[0])
-    return _tagged(arn.state().tagger, group.arn) if group is not None else {}
+def _log_group(state: Any, arn: _Arn) -> Tags:
+    group = state.groups.get(arn.name.partition(":")[0])
+    return _tagged(state.tagger, group.arn) if group is not None else {}
 
 
 def _tagged(tagger: Any, arn: str) -> Tags:
@@ -127,12 +120,13 @@ def _listed(tags: Any) -> Tags:
     return as_tags(list(pairs))
 
 
-_READERS: Mapping[str, Callable[[_Arn], Tags]] = {
-    "cloudwatch": lambda arn: _tagged(arn.state().tagger, arn.whole),
+_STATES = {"elasticloadbalancing": "elbv2"}  # where moto names the service otherwise
+_READERS: Mapping[str, Callable[[Any, _Arn], Tags]] = {
+    "cloudwatch": lambda state, arn: _tagged(state.tagger, arn.whole),
     "ec2": _ec2,
-    "ecr": lambda arn: _tagged(arn.state().tagger, arn.whole),
-    "elasticloadbalancing": lambda arn: _tagged(arn.state("elbv2").tagging_service, arn.whole),
-    "events": lambda arn: _tagged(arn.state().tagger, arn.whole),
+    "ecr": lambda state, arn: _tagged(state.tagger, arn.whole),
+    "elasticloadbalancing": lambda state, arn: _tagged(state.tagging_service, arn.whole),
+    "events": lambda state, arn: _tagged(state.tagger, arn.whole),
     "iam": _iam,
     "logs": _log_group,
     "secretsmanager": _secret,

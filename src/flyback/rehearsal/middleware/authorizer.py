@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 
+from flyback.rehearsal.behalf import Accepted, acted_for, acting_for
 from flyback.rehearsal.call import AwsError, Call, Response
 from flyback.rehearsal.iam import Judge
 from flyback.rehearsal.identities import Identities, Signer
@@ -108,7 +109,9 @@ class Authorizer:
         if self._judge is None or not call.operation:
             return forward(call)
         self._judge.check(call, signer)
-        response = forward(call)
+        request = acted_for() if call.via else Accepted(number=call.number, signer=signer)
+        with acting_for(request):
+            response = forward(call)
         self._judge.after(call, signer, response)
         return response
 
