@@ -83,6 +83,7 @@ def _outcomes(said: str) -> dict[str, str]:
     return {item["topic"]: item["outcome"] for item in json.loads(said.splitlines()[-1])}
 
 
+@pytest.mark.extended  # twenty seconds; the sweep cuts in-process
 def test_real_kills_are_healed_by_the_same_command(job: Path) -> None:
     """SIGKILL in the middle of `up`, `run` and `down`; doctor and status tell how things stand."""
     where = ("--cloud", "rehearsal")

@@ -45,6 +45,7 @@ def test_each_source_gives_what_was_written(source: str, ios: list[Io]) -> None:
     assert result.accuracy["inputs"]["data set"] == {"batch": 400.0}
 
 
+@pytest.mark.extended  # twenty seconds
 def test_injected_latency_shows_in_the_ratios(ios: list[Io]) -> None:
     """At 10 ms a request, one connection needs at least that per object; many and a cache less."""
     means = {
