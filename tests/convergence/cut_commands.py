@@ -13,6 +13,7 @@ from flyback.api.job import prepare
 from flyback.api.runs import Run
 from flyback.api.verbs import Options, deploy, remove, start
 from flyback.api.wiring import Cloud, elsewhere
+from flyback.cli.outcome import certify
 from flyback.launch.progress import silent
 
 HERE, THERE = "us-east-1", "us-west-2"
@@ -59,15 +60,13 @@ def _store(cloud: Cloud, job: Path) -> None:
 
 def _down(cloud: Cloud, job: Path) -> None:
     del job
-    certificate = remove(cloud, OPTIONS, keep_data=False, report=silent)
-    assert certificate.clean, certificate
+    certify(remove(cloud, OPTIONS, keep_data=False, report=silent))
 
 
 def _down_keeping(cloud: Cloud, job: Path) -> None:
     """Only what was asked for stays."""
     del job
-    certificate = remove(cloud, OPTIONS, keep_data=True, report=silent)
-    assert certificate.clean, certificate
+    certify(remove(cloud, OPTIONS, keep_data=True, report=silent))
 
 
 def _launch(cloud: Cloud, job: Path) -> Run:

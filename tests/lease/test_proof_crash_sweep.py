@@ -36,7 +36,7 @@ Who = Literal["client", "agent", "guardian", "extender"]
 MORTALS: tuple[Who, ...] = ("client", "agent", "guardian", "extender")
 PAUSES_S = (0.0, 60.0, 600.0)
 # What is written once under a run, or again with the same bytes: nobody's death may change it.
-ONCE = re.compile(r"/(marker|job|environment)\.json$|/checkpoints/|/samples/")
+ONCE = re.compile(r"/(marker|job|environment)\.json$|/checkpoints/(?!index\.json)|/samples/")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def record_scope(recorder: Any, role: str, instance: str) -> None:
             InstanceIds=["i-0abcdef12"]
         ),
         ("see other machines", "ec2:DescribeInstances"): ec2.describe_instances,
-        ("launch a machine", "ec2:RunInstances image/ami-1"): lambda: ec2.run_instances(
+        ("launch a machine", "ec2:RunInstances instance/*"): lambda: ec2.run_instances(
             ImageId="ami-1", InstanceType="t3.micro", MinCount=1, MaxCount=1
         ),
         ("tag a machine", "ec2:CreateTags"): lambda: ec2.create_tags(
